@@ -1,0 +1,1 @@
+//! Whole dataflows, the job file, checkpoints and the runner.

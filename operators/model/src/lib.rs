@@ -1,0 +1,1 @@
+//! The network, its optimizer, its trainer and its voice. Knows tensors; knows no dataflow.

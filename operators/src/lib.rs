@@ -1,0 +1,17 @@
+//! The stages of the river, one a file.
+//!
+//! Before the weir ([`resequence`]) everything is parallel and unordered; after it everything is
+//! single-file and in catalogue order. A stage never imports a stage: what two stages share is a
+//! [`record`]. Nothing here knows of whole graphs, job files or the model.
+//!
+//! Every stage has two parts: an engine (plain types and functions, tested without a dataflow) and
+//! a thin operator, an extension trait on the stream that moves batches through the engine.
+
+pub mod batch;
+pub mod record;
+
+/// The timely timestamp: a numbered slice of the catalogue, the unit of order and of commit.
+pub type Epoch = u64;
+
+/// A stream of Arrow record batches of one kind, stamped with epochs.
+pub type Batches<'scope, R> = timely::dataflow::Stream<'scope, Epoch, batch::Container<R>>;

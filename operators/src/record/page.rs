@@ -1,0 +1,84 @@
+//! What a fetch brings.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow_array::{Array, FixedSizeBinaryArray, LargeBinaryArray, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+
+use super::{
+    Entry, Record,
+    columns::column,
+    entry::{entry_at, entry_column, entry_field},
+};
+
+/// The bytes that an entry's address gave.
+pub struct Page;
+
+/// One page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRow<'a> {
+    /// The entry it was fetched for.
+    pub entry: Entry,
+    /// SHA-256 of the body.
+    pub content: [u8; 32],
+    /// The media type that the server declared, without parameters, or empty.
+    pub media: &'a str,
+    /// The charset that the server declared, if it declared one.
+    pub charset: Option<&'a str>,
+    /// The body, decompressed.
+    pub body: &'a [u8],
+}
+
+impl Record for Page {
+    type Row<'a> = PageRow<'a>;
+    const NAME: &'static str = "page";
+
+    fn schema() -> SchemaRef {
+        static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+            Arc::new(Schema::new(vec![
+                entry_field(),
+                Field::new("content", DataType::FixedSizeBinary(32), false),
+                Field::new("media", DataType::Utf8, false),
+                Field::new("charset", DataType::Utf8, true),
+                Field::new("body", DataType::LargeBinary, false),
+            ]))
+        });
+        Arc::clone(&SCHEMA)
+    }
+
+    fn encode<'a>(rows: impl Iterator<Item = PageRow<'a>>) -> RecordBatch {
+        let rows: Vec<_> = rows.collect();
+        let entries: Vec<_> = rows.iter().map(|row| row.entry.clone()).collect();
+        let content = rows.iter().map(|row| row.content);
+        RecordBatch::try_new(
+            Self::schema(),
+            vec![
+                entry_column(&entries),
+                Arc::new(
+                    FixedSizeBinaryArray::try_from_iter(content).expect("at least one page"),
+                ),
+                Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.media))),
+                Arc::new(rows.iter().map(|row| row.charset).collect::<StringArray>()),
+                Arc::new(LargeBinaryArray::from_iter_values(rows.iter().map(|row| row.body))),
+            ],
+        )
+        .expect("columns made for this schema")
+    }
+
+    fn row(batch: &RecordBatch, row: usize) -> PageRow<'_> {
+        let charset = column::<StringArray>(batch, "charset");
+        PageRow {
+            entry: entry_at(batch, row),
+            content: content_at(batch, row),
+            media: column::<StringArray>(batch, "media").value(row),
+            charset: charset.is_valid(row).then(|| charset.value(row)),
+            body: column::<LargeBinaryArray>(batch, "body").value(row),
+        }
+    }
+}
+
+/// The content hash at `row`.
+pub(super) fn content_at(batch: &RecordBatch, row: usize) -> [u8; 32] {
+    let content = column::<FixedSizeBinaryArray>(batch, "content").value(row);
+    content.try_into().expect("the schema says 32 bytes")
+}

@@ -1,0 +1,3 @@
+//! The face of seseragi.
+
+fn main() {}
