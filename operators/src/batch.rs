@@ -38,7 +38,12 @@ impl<R: Record> Batch<R> {
     /// # Panics
     /// If the columns are others: batches are made by our own stages only.
     pub fn from_rows(route: u64, rows: RecordBatch) -> Self {
-        assert!(R::matches(&rows.schema()), "a {} batch has the columns {}", R::NAME, rows.schema());
+        assert!(
+            R::matches(&rows.schema()),
+            "a {} batch has the columns {}",
+            R::NAME,
+            rows.schema()
+        );
         Self { route, rows, kind: PhantomData }
     }
 

@@ -121,7 +121,7 @@ impl Record for Entry {
         Arc::clone(&SCHEMA)
     }
 
-    fn encode<'a>(rows: impl Iterator<Item = Entry>) -> RecordBatch {
+    fn encode<'a>(rows: impl Iterator<Item = Self::Row<'a>>) -> RecordBatch {
         let rows: Vec<_> = rows.collect();
         RecordBatch::try_new(Self::schema(), arrays(&rows)).expect("columns made for this schema")
     }

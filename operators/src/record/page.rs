@@ -54,9 +54,7 @@ impl Record for Page {
             Self::schema(),
             vec![
                 entry_column(&entries),
-                Arc::new(
-                    FixedSizeBinaryArray::try_from_iter(content).expect("at least one page"),
-                ),
+                Arc::new(FixedSizeBinaryArray::try_from_iter(content).expect("at least one page")),
                 Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.media))),
                 Arc::new(rows.iter().map(|row| row.charset).collect::<StringArray>()),
                 Arc::new(LargeBinaryArray::from_iter_values(rows.iter().map(|row| row.body))),

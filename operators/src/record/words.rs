@@ -116,7 +116,8 @@ impl Record for Words {
 
     fn matches(schema: &Schema) -> bool {
         let own = Self::schema();
-        let (shared, rest) = schema.fields().split_at(own.fields().len().min(schema.fields().len()));
+        let (shared, rest) =
+            schema.fields().split_at(own.fields().len().min(schema.fields().len()));
         shared == own.fields().as_ref() && rest.iter().all(|field| field.name() == "vectors")
     }
 
@@ -170,7 +171,7 @@ impl WordsRow<'_> {
         let width = vectors.value_length() as usize;
         let values: &Float32Array = vectors.values().as_primitive();
         // A slice of a list array keeps the whole child array, from its own offset on.
-        let start = vectors.value_offset(key) as usize;
+        let start = vectors.value_offset_at(key);
         vectors.is_valid(key).then(|| &values.values()[start..start + width])
     }
 }
