@@ -7,8 +7,18 @@
 //! Every stage has two parts: an engine (plain types and functions, tested without a dataflow) and
 //! a thin operator, an extension trait on the stream that moves batches through the engine.
 
+pub mod admit;
 pub mod batch;
+pub mod catalogue;
+pub mod chunk;
+pub mod deduplicate;
+pub mod frontier;
 pub mod record;
+pub mod resequence;
+pub mod route;
+pub mod train;
+pub mod vocabulary;
+pub mod wake;
 
 /// The timely timestamp: a numbered slice of the catalogue, the unit of order and of commit.
 pub type Epoch = u64;

@@ -7,6 +7,7 @@ mod columns;
 mod document;
 mod entry;
 mod page;
+mod reading;
 mod reject;
 mod words;
 
@@ -16,6 +17,7 @@ use arrow_schema::{Schema, SchemaRef};
 pub use document::{Document, DocumentRow};
 pub use entry::{Entry, Key};
 pub use page::{Page, PageRow};
+pub use reading::{Admitted, Chunk, Lesson, Reading, admitted, encode_admitted};
 pub use reject::{Reject, RejectRow, Stage};
 pub use words::{Words, WordsRow};
 

@@ -1,0 +1,101 @@
+//! Sends each entry to the worker that the routing table names for its epoch.
+//!
+//! The table is data: which workers get work *from an epoch on*. Every stage up to the weir stays
+//! on the worker that an entry was sent to.
+
+use timely::dataflow::{
+    channels::pact::{ExchangeCore, Pipeline},
+    operators::Operator,
+};
+
+use crate::{
+    Batches, Epoch,
+    batch::{Batch, Builder},
+    record::Entry,
+};
+
+/// Which workers get work, from an epoch on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routing {
+    // Ascending by epoch; the first rule holds from the beginning.
+    rules: Vec<(Epoch, u64)>,
+}
+
+impl Routing {
+    /// `workers` of them from the beginning on, at least one.
+    pub fn to(workers: usize) -> Self {
+        Self { rules: vec![(0, workers.max(1) as u64)] }
+    }
+
+    /// From `epoch` on, `workers` of them instead. Earlier epochs keep what they had.
+    #[must_use]
+    pub fn from(mut self, epoch: Epoch, workers: usize) -> Self {
+        self.rules.retain(|(from, _)| *from < epoch || *from == 0);
+        self.rules.push((epoch, workers.max(1) as u64));
+        self
+    }
+
+    /// The worker for the entry numbered `sequence`.
+    pub fn worker(&self, epoch: Epoch, sequence: u64) -> u64 {
+        let (_, workers) = self
+            .rules
+            .iter()
+            .rfind(|(from, _)| *from <= epoch)
+            .expect("the first rule holds from the beginning");
+        sequence % workers
+    }
+}
+
+/// The stage.
+pub trait Route<'scope> {
+    /// Sends each entry to its worker.
+    fn route(self, routing: Routing) -> Batches<'scope, Entry>;
+}
+
+impl<'scope> Route<'scope> for Batches<'scope, Entry> {
+    fn route(self, routing: Routing) -> Self {
+        // An exchange sees the record but never its epoch: so stamp first, then exchange.
+        self.unary::<Builder<Entry>, _, _, _>(Pipeline, "Stamp", move |_, _| {
+            move |input, output| {
+                input.for_each_stamp(|capability, data| {
+                    let Some(&epoch) = capability.least() else { return };
+                    let mut session = output.session_with_builder(&capability);
+                    for mut batch in data.flat_map(timely::container::DrainContainer::drain) {
+                        let sequence = batch.iter().next().map_or(0, |entry| entry.sequence);
+                        batch.route = routing.worker(epoch, sequence);
+                        session.give(batch);
+                    }
+                });
+            }
+        })
+        .unary::<Builder<Entry>, _, _, _>(
+            ExchangeCore::<Builder<Entry>, _>::new(|batch: &Batch<Entry>| batch.route),
+            "Route",
+            |_, _| {
+                |input, output| {
+                    input.for_each_stamp(|capability, data| {
+                        output.session_with_builder(&capability).give_containers(data);
+                    });
+                }
+            },
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Routing;
+
+    #[test]
+    fn a_rule_holds_from_its_epoch_on() {
+        let routing = Routing::to(2).from(5, 3);
+        assert_eq!((0..6).map(|n| routing.worker(4, n)).collect::<Vec<_>>(), [0, 1, 0, 1, 0, 1]);
+        assert_eq!((0..6).map(|n| routing.worker(5, n)).collect::<Vec<_>>(), [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn a_later_rule_replaces_those_it_overtakes() {
+        let routing = Routing::to(4).from(9, 2).from(7, 1);
+        assert_eq!([6, 7, 9].map(|epoch| routing.worker(epoch, 3)), [3, 0, 0]);
+    }
+}

@@ -1,0 +1,124 @@
+//! The sink: hands lessons to the learner in order and holds each epoch open until it was learnt.
+//!
+//! The learner is a thread of its own, reached over a bounded channel; this operator never waits
+//! for it, so its worker goes on with other stages. An epoch's capability is kept until the learner
+//! has acknowledged the epoch: the frontier of the output means *learnt*. A learner that fails
+//! never acknowledges, so an error never looks like progress.
+
+use std::collections::VecDeque;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use timely::{
+    container::{CapacityContainerBuilder, DrainContainer},
+    dataflow::{
+        Stream,
+        channels::pact::{ExchangeCore, Pipeline},
+        operators::{Capability, Operator},
+    },
+};
+
+use crate::{
+    Batches, Epoch,
+    batch::{Batch, Builder},
+    frontier::{Frontier, Stash},
+    record::{Lesson, Reject},
+    wake::Waker,
+};
+
+/// The sink's side of the two channels between it and the learner.
+pub struct Desk {
+    /// To the learner. Hung up when the stream has ended and every lesson was handed over.
+    pub lessons: Sender<Lesson>,
+    /// From the learner: epochs, ascending, each after its `Lesson::Closed`.
+    pub learnt: Receiver<Epoch>,
+    /// To be woken by the learner when it has taken a lesson or acknowledged an epoch.
+    pub waker: Waker,
+}
+
+/// The stage.
+pub trait Train<'scope> {
+    /// Nothing but a frontier: what it has passed was learnt. `desk` is `Some` on worker `owner`.
+    fn train(
+        self,
+        rejects: Batches<'scope, Reject>,
+        owner: u64,
+        desk: Option<Desk>,
+    ) -> Stream<'scope, Epoch, Vec<Epoch>>;
+}
+
+impl<'scope> Train<'scope> for Stream<'scope, Epoch, Vec<Lesson>> {
+    fn train(
+        self,
+        rejects: Batches<'scope, Reject>,
+        owner: u64,
+        mut desk: Option<Desk>,
+    ) -> Stream<'scope, Epoch, Vec<Epoch>> {
+        let scope = self.scope();
+        let to_owner = ExchangeCore::<Builder<Reject>, _>::new(move |_: &Batch<Reject>| owner);
+        self.binary_frontier::<_, CapacityContainerBuilder<Vec<Epoch>>, _, _, _, _>(
+            rejects,
+            Pipeline,
+            to_owner,
+            "Train",
+            |_, info| {
+                if let Some(desk) = &desk {
+                    desk.waker.attach(scope.worker().sync_activator_for(info.address.to_vec()));
+                }
+                // Lessons and rejects of epochs that are still open.
+                let mut waiting = Stash::<(Vec<Lesson>, Vec<Batch<Reject>>)>::default();
+                // Lessons of closed epochs that the channel has had no room for.
+                let mut queue = VecDeque::new();
+                // Epochs handed over or queued, until they were learnt.
+                let mut held: VecDeque<Capability<Epoch>> = VecDeque::new();
+                move |(lessons, lessons_frontier), (rejects, rejects_frontier), output| {
+                    let port = output.output_index();
+                    lessons.for_each(|capability, data| {
+                        if let Some(kept) = capability.retain_least(port) {
+                            waiting.at(kept).0.append(data);
+                        }
+                    });
+                    rejects.for_each(|capability, data| {
+                        if let Some(kept) = capability.retain_least(port) {
+                            waiting.at(kept).1.extend(data.drain());
+                        }
+                    });
+                    let is_closed = |epoch| {
+                        lessons_frontier.is_closed(epoch) && rejects_frontier.is_closed(epoch)
+                    };
+                    while let Some((capability, (lessons, rejects))) = waiting.closed(is_closed) {
+                        queue.extend(lessons);
+                        queue.push_back(Lesson::Closed(*capability.time(), rejects));
+                        held.push_back(capability);
+                    }
+                    if let Some(desk) = &desk {
+                        hand_over(&mut queue, &desk.lessons);
+                        release(&mut held, &desk.learnt);
+                    }
+                    let ended = lessons_frontier.is_empty() && rejects_frontier.is_empty();
+                    if ended && queue.is_empty() && held.is_empty() {
+                        desk = None;
+                    }
+                }
+            },
+        )
+    }
+}
+
+fn hand_over(queue: &mut VecDeque<Lesson>, lessons: &Sender<Lesson>) {
+    while let Some(lesson) = queue.pop_front() {
+        match lessons.try_send(lesson) {
+            Ok(()) => {}
+            // A learner that has gone leaves its epochs open for good; the runner says why.
+            Err(TrySendError::Full(lesson) | TrySendError::Disconnected(lesson)) => {
+                return queue.push_front(lesson);
+            }
+        }
+    }
+}
+
+fn release(held: &mut VecDeque<Capability<Epoch>>, learnt: &Receiver<Epoch>) {
+    while let Ok(epoch) = learnt.try_recv() {
+        let oldest = held.pop_front().expect("only epochs that were handed over are learnt");
+        assert_eq!(*oldest.time(), epoch, "epochs are learnt in order");
+    }
+}

@@ -1,0 +1,284 @@
+//! Our append-only table of words and their ids.
+//!
+//! Ids are given out in the order of admission and never change. Words that are not in the table are
+//! spelled in characters, and characters that are not, in the bytes of their UTF-8: so every text has
+//! ids, and its ids give it back exactly.
+//!
+//! | ids | what |
+//! |---|---|
+//! | 0 | [`DOCUMENT`]: the end of one document and the beginning of the next |
+//! | 1 – 256 | the byte `id - 1` of a character outside the table |
+//! | from 257 | surfaces: words, and single characters, which serve as words and for spelling |
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The id that stands between documents.
+pub const DOCUMENT: u32 = 0;
+/// The id of byte 0.
+const BYTES: u32 = 1;
+/// The id of the first surface.
+pub const SURFACES: u32 = 257;
+
+/// When a word enters the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    /// Ids in all, those of bytes included; nothing enters once they are used up.
+    pub limit: u32,
+    /// How often a word must have been seen. Characters enter the first time they are needed.
+    pub minimum_count: u64,
+}
+
+/// Words and their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vocabulary {
+    surfaces: Vec<Box<str>>,
+    ids: HashMap<Box<str>, u32>,
+    // Of words that are in the table and of those that are not yet.
+    counts: HashMap<Box<str>, u64>,
+}
+
+/// A text in ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encoded {
+    /// The ids; one word may take several.
+    pub ids: Vec<u32>,
+    /// How many of the words had to be spelled.
+    pub spelled: u64,
+}
+
+impl Vocabulary {
+    /// The table with these surfaces, the first at [`SURFACES`], and these counts.
+    pub fn from_parts(
+        surfaces: impl IntoIterator<Item = String>,
+        counts: impl IntoIterator<Item = (String, u64)>,
+    ) -> Self {
+        let surfaces: Vec<Box<str>> = surfaces.into_iter().map(String::into_boxed_str).collect();
+        let ids = surfaces.iter().cloned().zip(SURFACES..).collect();
+        let counts =
+            counts.into_iter().map(|(surface, count)| (surface.into_boxed_str(), count)).collect();
+        Self { surfaces, ids, counts }
+    }
+
+    /// How many ids there are.
+    pub fn len(&self) -> u32 {
+        SURFACES + self.surfaces.len() as u32
+    }
+
+    /// Whether no surface has been admitted.
+    pub fn is_empty(&self) -> bool {
+        self.surfaces.is_empty()
+    }
+
+    /// The surfaces in the order of their ids, from [`SURFACES`] on.
+    pub fn surfaces(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.surfaces.iter().map(AsRef::as_ref)
+    }
+
+    /// How often each word was seen, in no particular order.
+    pub fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.counts.iter().map(|(surface, count)| (surface.as_ref(), *count))
+    }
+
+    /// The id of a surface.
+    pub fn id(&self, surface: &str) -> Option<u32> {
+        self.ids.get(surface).copied()
+    }
+
+    /// The surface with this id, if the id is one of a surface.
+    pub fn surface(&self, id: u32) -> Option<&str> {
+        let index = id.checked_sub(SURFACES)?;
+        self.surfaces.get(index as usize).map(AsRef::as_ref)
+    }
+
+    /// Appends a surface, unless it is there already; its id.
+    pub fn append(&mut self, surface: &str) -> u32 {
+        if let Some(id) = self.id(surface) {
+            return id;
+        }
+        let id = self.len();
+        self.surfaces.push(surface.into());
+        self.ids.insert(surface.into(), id);
+        id
+    }
+
+    /// Counts `times` more occurrences of a word; how many there are now.
+    pub fn count(&mut self, surface: &str, times: u64) -> u64 {
+        match self.counts.get_mut(surface) {
+            Some(count) => {
+                *count += times;
+                *count
+            }
+            None => {
+                self.counts.insert(surface.into(), times);
+                times
+            }
+        }
+    }
+
+    /// A document of which `distinct` are the distinct words and `keys` point into them, counted,
+    /// its words and characters admitted where that is due, and then written in ids. Ids that are
+    /// [`Self::len`] or more before the call are new after it.
+    pub fn read<'a>(
+        &mut self,
+        keys: &[u32],
+        distinct: impl Iterator<Item = &'a str> + Clone,
+        admission: &Admission,
+    ) -> Encoded {
+        let mut times = vec![0; distinct.clone().count()];
+        for key in keys {
+            times[*key as usize] += 1;
+        }
+        for (surface, times) in distinct.clone().zip(times) {
+            let count = self.count(surface, times);
+            if count >= admission.minimum_count && self.len() < admission.limit {
+                self.append(surface);
+            }
+        }
+        let spellings: Vec<Vec<u32>> = distinct
+            .map(|surface| match self.id(surface) {
+                Some(id) => vec![id],
+                None => {
+                    for character in surface.chars() {
+                        if self.len() < admission.limit {
+                            self.append(character.encode_utf8(&mut [0; 4]));
+                        }
+                    }
+                    self.spell(surface)
+                }
+            })
+            .collect();
+        join(keys, &spellings)
+    }
+
+    /// The same without counting or admitting: how a text is written that is only scored.
+    pub fn encode<'a>(&self, keys: &[u32], distinct: impl Iterator<Item = &'a str>) -> Encoded {
+        let spellings: Vec<Vec<u32>> = distinct
+            .map(|surface| self.id(surface).map_or_else(|| self.spell(surface), |id| vec![id]))
+            .collect();
+        join(keys, &spellings)
+    }
+
+    /// The ids that spell a surface: characters where the table has them, bytes where it does not.
+    pub fn spell(&self, surface: &str) -> Vec<u32> {
+        let mut ids = Vec::new();
+        for character in surface.chars() {
+            let mut utf8 = [0; 4];
+            let character = &*character.encode_utf8(&mut utf8);
+            match self.id(character) {
+                Some(id) => ids.push(id),
+                None => ids.extend(character.bytes().map(|byte| BYTES + u32::from(byte))),
+            }
+        }
+        ids
+    }
+
+    /// What a surface is made of: the ids of its characters, or of its bytes if it is a character.
+    pub fn parts(&self, surface: &str) -> Vec<u32> {
+        if surface.chars().nth(1).is_some() {
+            self.spell(surface)
+        } else {
+            surface.bytes().map(|byte| BYTES + u32::from(byte)).collect()
+        }
+    }
+
+    /// The text that the ids stand for. Bytes that make no UTF-8 (a model may write such) come out
+    /// as U+FFFD, an end of document as an empty line.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        let mut text = Vec::new();
+        for &id in ids {
+            match self.surface(id) {
+                Some(surface) => text.extend(surface.bytes()),
+                None if id == DOCUMENT => text.extend(b"\n\n"),
+                None => text.extend(u8::try_from(id - BYTES)),
+            }
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+fn join(keys: &[u32], spellings: &[Vec<u32>]) -> Encoded {
+    let mut encoded = Encoded { ids: Vec::with_capacity(keys.len()), spelled: 0 };
+    for key in keys {
+        let spelling = &spellings[*key as usize];
+        encoded.spelled += u64::from(spelling.len() != 1);
+        encoded.ids.extend_from_slice(spelling);
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keyed(words: &[String]) -> (Vec<u32>, Vec<String>) {
+        let mut distinct: Vec<String> = Vec::new();
+        let keys = words
+            .iter()
+            .map(|word| {
+                distinct.iter().position(|known| known == word).unwrap_or_else(|| {
+                    distinct.push(word.clone());
+                    distinct.len() - 1
+                }) as u32
+            })
+            .collect();
+        (keys, distinct)
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_comes_back_from_its_ids(
+            documents in prop::collection::vec(prop::collection::vec(".{1,4}", 0..20), 1..6),
+            limit in SURFACES..SURFACES + 40,
+            minimum_count in 1..4u64,
+        ) {
+            let admission = Admission { limit, minimum_count };
+            let mut vocabulary = Vocabulary::default();
+            for words in &documents {
+                let (keys, distinct) = keyed(words);
+                let read = vocabulary.read(&keys, distinct.iter().map(|s| &**s), &admission);
+                prop_assert_eq!(vocabulary.decode(&read.ids), words.concat());
+                prop_assert!(vocabulary.len() <= limit);
+            }
+            // And by a vocabulary that has never seen them.
+            for words in &documents {
+                let (keys, distinct) = keyed(words);
+                let encoded = Vocabulary::default().encode(&keys, distinct.iter().map(|s| &**s));
+                prop_assert_eq!(vocabulary.decode(&encoded.ids), words.concat());
+            }
+        }
+
+        #[test]
+        fn ids_never_change(
+            documents in prop::collection::vec(prop::collection::vec("[あ-お]{1,2}", 0..20), 1..6),
+        ) {
+            let admission = Admission { limit: 400, minimum_count: 2 };
+            let mut vocabulary = Vocabulary::default();
+            for words in &documents {
+                let before: Vec<String> = vocabulary.surfaces().map(String::from).collect();
+                let (keys, distinct) = keyed(words);
+                vocabulary.read(&keys, distinct.iter().map(|s| &**s), &admission);
+                let after: Vec<&str> = vocabulary.surfaces().take(before.len()).collect();
+                prop_assert_eq!(before, after);
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_enters_once_it_was_seen_often_enough() {
+        let admission = Admission { limit: 1000, minimum_count: 3 };
+        let mut vocabulary = Vocabulary::default();
+        let spelled = |vocabulary: &mut Vocabulary| {
+            vocabulary.read(&[0, 0], ["小川"].into_iter(), &admission)
+        };
+        // 2 seen: spelled 小 (257) 川 (258); 4 seen: a word of its own (259).
+        assert_eq!(spelled(&mut vocabulary), Encoded { ids: vec![257, 258, 257, 258], spelled: 2 });
+        assert_eq!(spelled(&mut vocabulary), Encoded { ids: vec![259, 259], spelled: 0 });
+        assert_eq!(vocabulary.parts("小川"), [257, 258]);
+        // 小 is E5 B0 8F.
+        assert_eq!(vocabulary.parts("小"), [1 + 0xE5, 1 + 0xB0, 1 + 0x8F]);
+    }
+}
