@@ -8,6 +8,9 @@
 //! a thin operator, an extension trait on the stream that moves batches through the engine.
 
 pub mod batch;
+pub mod catalogue;
+pub mod decode;
+pub mod extract;
 pub mod record;
 
 /// The timely timestamp: a numbered slice of the catalogue, the unit of order and of commit.
