@@ -36,7 +36,9 @@ pub enum Undecodable {
     #[error("no charset is called \"{0}\"")]
     UnknownCharset(String),
     /// Too many bytes are not text in the charset that applies.
-    #[error("{invalid} of {characters} characters are not text in {charset}, which was {authority}")]
+    #[error(
+        "{invalid} of {characters} characters are not text in {charset}, which was {authority}"
+    )]
     Invalid {
         /// How many characters could not be decoded, or are control characters.
         invalid: usize,
@@ -91,8 +93,8 @@ fn declaration(
         Some(encoding) => Ok(encoding),
         None => Err(String::from_utf8_lossy(&label).into_owned()),
     });
-    let server = declared
-        .map(|label| Encoding::for_label(label.as_bytes()).ok_or_else(|| label.to_owned()));
+    let server =
+        declared.map(|label| Encoding::for_label(label.as_bytes()).ok_or_else(|| label.to_owned()));
     for said in [server, own].into_iter().flatten() {
         match said {
             Ok(encoding) => return Ok(Some(encoding)),
@@ -262,7 +264,8 @@ mod tests {
 
     #[test]
     fn a_picture_is_no_text() {
-        let picture: Vec<u8> = (0..20_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let picture: Vec<u8> =
+            (0..20_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         for declared in [None, Some("utf-8"), Some("windows-1252")] {
             assert!(matches!(
                 decode(&picture, declared, Content::Html),

@@ -124,9 +124,8 @@ impl Extractor {
             }
             Means::Selector { selector, written } => {
                 let html = markup::parse(&page)?;
-                selected::text(&html, selector, page.len()).ok_or_else(|| {
-                    Unreadable::NoMainText(format!("nothing matches `{written}`"))
-                })?
+                selected::text(&html, selector, page.len())
+                    .ok_or_else(|| Unreadable::NoMainText(format!("nothing matches `{written}`")))?
             }
         };
         if text.trim().is_empty() { Err(Unreadable::Empty) } else { Ok(text) }
@@ -154,7 +153,8 @@ impl Rules {
 
     fn text(&self, page: &PageRow<'_>) -> Result<String, String> {
         let source = &page.entry.source;
-        let extractor = self.of(source).ok_or_else(|| format!("no rule for source \"{source}\""))?;
+        let extractor =
+            self.of(source).ok_or_else(|| format!("no rule for source \"{source}\""))?;
         extractor.text(page.body, page.charset).map_err(|cause| cause.to_string())
     }
 }
@@ -203,7 +203,8 @@ fn extract_batch(
     pages: &Batch<Page>,
     rules: &Rules,
 ) -> (Option<Batch<Document>>, Option<Batch<Reject>>) {
-    let (mut read, mut unread): (Vec<(PageRow<'_>, String)>, Vec<(Entry, String)>) = Default::default();
+    let (mut read, mut unread): (Vec<(PageRow<'_>, String)>, Vec<(Entry, String)>) =
+        Default::default();
     for page in pages.iter() {
         match rules.text(&page) {
             Ok(text) => read.push((page, text)),

@@ -40,7 +40,8 @@ fn text(page: &Path) -> Result<String, String> {
 fn difference(expected: &str, text: &str) -> Option<String> {
     let at = expected.chars().zip(text.chars()).position(|(one, other)| one != other);
     let at = at.unwrap_or(expected.chars().count().min(text.chars().count()));
-    let near = |text: &str| -> String { text.chars().skip(at.saturating_sub(20)).take(50).collect() };
+    let near =
+        |text: &str| -> String { text.chars().skip(at.saturating_sub(20)).take(50).collect() };
     (expected != text).then(|| format!("at {at}: {:?}, not {:?}", near(text), near(expected)))
 }
 

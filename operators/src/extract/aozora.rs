@@ -93,8 +93,10 @@ impl Reader {
 
     fn note(&mut self, note: NodeRef<'_, Node>) {
         // Only its own words: what an image within it shows is a part of the character.
-        let words: String =
-            note.descendants().filter_map(|node| node.value().as_text().map(|text| &**text)).collect();
+        let words: String = note
+            .descendants()
+            .filter_map(|node| node.value().as_text().map(|text| &**text))
+            .collect();
         let about_print = ["底本では", "ママ", "ルビ", "傍点", "傍線"];
         if about_print.iter().any(|word| words.contains(word)) {
             return;
@@ -124,9 +126,7 @@ impl<'a> Visit<'a> for Reader {
                 return false;
             }
             name if is_dropped(name) => return false,
-            name if is_block(name) && !is_inline_heading(element) => {
-                self.lines.end_started_line();
-            }
+            name if is_block(name) => self.lines.end_started_line(),
             _ => {}
         }
         true
@@ -135,9 +135,7 @@ impl<'a> Visit<'a> for Reader {
     fn close(&mut self, element: &'a Element) {
         match element.name() {
             "ruby" => self.in_ruby = false,
-            name if is_block(name) && !is_inline_heading(element) => {
-                self.lines.end_started_line();
-            }
+            name if is_block(name) => self.lines.end_started_line(),
             _ => {}
         }
     }
@@ -153,10 +151,4 @@ impl<'a> Visit<'a> for Reader {
             self.push(piece);
         }
     }
-}
-
-/// Whether a heading stands on the line of the text that follows it.
-fn is_inline_heading(element: &Element) -> bool {
-    attribute(element, "class")
-        .is_some_and(|class| class.starts_with("dogyo-") || class.starts_with("mado-"))
 }

@@ -95,7 +95,9 @@ mod tests {
         assert_eq!(cell("2-1-1"), Some("\u{20089}"));
         assert_eq!(cell("2-94-86"), Some("\u{2a6b2}"));
         assert_eq!(cell("1-4-87"), Some("か\u{309a}"), "two code points");
-        for nothing in ["1-0-1", "0-1-1", "3-1-1", "1-95-1", "1-1-95", "2-2-1", "1-16", "1-1-1-1", "--", ""] {
+        for nothing in
+            ["1-0-1", "0-1-1", "3-1-1", "1-95-1", "1-1-95", "2-2-1", "1-16", "1-1-1-1", "--", ""]
+        {
             assert_eq!(cell(nothing), None, "{nothing}");
         }
         assert_eq!(TABLE.iter().filter(|cell| !cell.is_empty()).count(), 17_300);
@@ -107,7 +109,13 @@ mod tests {
         assert_eq!(of_note(level).as_deref(), Some("犍"));
         assert_eq!(of_note("［＃「てへん＋兩」、U+639A、76-6］").as_deref(), Some("掚"));
         assert_eq!(of_note("［＃「火＋發」、U+243CB、624-3］").as_deref(), Some("\u{243cb}"));
-        for nothing in ["［＃「口＋斗」、1-2-22］", "［＃U+12］", "［＃U+D800］", "［＃U+1234567］", "［＃U+0007］"] {
+        for nothing in [
+            "［＃「口＋斗」、1-2-22］",
+            "［＃U+12］",
+            "［＃U+D800］",
+            "［＃U+1234567］",
+            "［＃U+0007］",
+        ] {
             assert_eq!(of_note(nothing), None, "{nothing}");
         }
     }

@@ -24,7 +24,8 @@ const MARK: char = '※';
 
 /// The text, if this is such a page.
 pub fn text(html: &Html, length: usize) -> Option<String> {
-    let colophon = html.tree.nodes().find(|&node| is_named(node, "hr") && precedes_colophon(node))?;
+    let colophon =
+        html.tree.nodes().find(|&node| is_named(node, "hr") && precedes_colophon(node))?;
     let mut reader = Reader {
         lines: Lines::with_capacity(length),
         end: colophon,
@@ -45,7 +46,10 @@ fn is_named(node: NodeRef<'_, Node>, name: &str) -> bool {
 
 fn precedes_colophon(rule: NodeRef<'_, Node>) -> bool {
     let texts = rule.next_siblings().filter_map(|node| node.value().as_text());
-    texts.map(|text| text.trim()).find(|text| !text.is_empty()).is_some_and(|text| text.starts_with("底本"))
+    texts
+        .map(|text| text.trim())
+        .find(|text| !text.is_empty())
+        .is_some_and(|text| text.starts_with("底本"))
 }
 
 /// By the words quoted, what the ※ in each quotation of them is, in order.
@@ -56,9 +60,9 @@ fn table(html: &Html) -> Table {
     for row in html.tree.nodes().filter(|&node| is_named(node, "tr")) {
         let mut cells = row.children().filter(|&node| is_named(node, "td"));
         let (Some(quotation), Some(explanation)) = (cells.next(), cells.next()) else { continue };
-        let image = explanation.descendants().find_map(|node| {
-            node.value().as_element().filter(|element| element.name() == "img")
-        });
+        let image = explanation
+            .descendants()
+            .find_map(|node| node.value().as_element().filter(|element| element.name() == "img"));
         let address = image.and_then(|image| attribute(image, "src")).unwrap_or_default();
         let character =
             gaiji::of_note(&words(explanation)).or_else(|| gaiji::of_image("", address));
