@@ -5,6 +5,9 @@
 //! reaches the web: an epoch that the trainer has not learnt keeps further requests from being made.
 //! The stream ends when the listing does, or when the job is asked to drain.
 
+pub mod aozora;
+pub mod files;
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},

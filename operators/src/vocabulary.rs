@@ -145,28 +145,38 @@ impl Vocabulary {
                             self.append(character.encode_utf8(&mut [0; 4]));
                         }
                     }
-                    self.spell(surface)
+                    self.spell(surface, self.len())
                 }
             })
             .collect();
         join(keys, &spellings)
     }
 
-    /// The same without counting or admitting: how a text is written that is only scored.
-    pub fn encode<'a>(&self, keys: &[u32], distinct: impl Iterator<Item = &'a str>) -> Encoded {
+    /// The same without counting or admitting: how a text is written that is only scored. Only ids
+    /// below `rows` are used: those that a model has rows for.
+    pub fn encode<'a>(
+        &self,
+        keys: &[u32],
+        distinct: impl Iterator<Item = &'a str>,
+        rows: u32,
+    ) -> Encoded {
         let spellings: Vec<Vec<u32>> = distinct
-            .map(|surface| self.id(surface).map_or_else(|| self.spell(surface), |id| vec![id]))
+            .map(|surface| match self.id(surface).filter(|id| *id < rows) {
+                Some(id) => vec![id],
+                None => self.spell(surface, rows),
+            })
             .collect();
         join(keys, &spellings)
     }
 
-    /// The ids that spell a surface: characters where the table has them, bytes where it does not.
-    pub fn spell(&self, surface: &str) -> Vec<u32> {
+    /// The ids below `rows` that spell a surface: characters where the table has them, bytes where
+    /// it does not.
+    pub fn spell(&self, surface: &str, rows: u32) -> Vec<u32> {
         let mut ids = Vec::new();
         for character in surface.chars() {
             let mut utf8 = [0; 4];
             let character = &*character.encode_utf8(&mut utf8);
-            match self.id(character) {
+            match self.id(character).filter(|id| *id < rows) {
                 Some(id) => ids.push(id),
                 None => ids.extend(character.bytes().map(|byte| BYTES + u32::from(byte))),
             }
@@ -177,10 +187,22 @@ impl Vocabulary {
     /// What a surface is made of: the ids of its characters, or of its bytes if it is a character.
     pub fn parts(&self, surface: &str) -> Vec<u32> {
         if surface.chars().nth(1).is_some() {
-            self.spell(surface)
+            self.spell(surface, self.len())
         } else {
             surface.bytes().map(|byte| BYTES + u32::from(byte)).collect()
         }
+    }
+
+    /// How many characters the ids stand for. A character in bytes is counted at its first byte; the
+    /// end of a document is none.
+    pub fn characters(&self, ids: &[u32]) -> u64 {
+        let continues = |byte: u32| (0x80..0xC0).contains(&byte);
+        ids.iter()
+            .map(|&id| match self.surface(id) {
+                Some(surface) => surface.chars().count() as u64,
+                None => u64::from(id != DOCUMENT && !continues(id - BYTES)),
+            })
+            .sum()
     }
 
     /// The text that the ids stand for. Bytes that make no UTF-8 (a model may write such) come out
@@ -241,12 +263,14 @@ mod tests {
                 let (keys, distinct) = keyed(words);
                 let read = vocabulary.read(&keys, distinct.iter().map(|s| &**s), &admission);
                 prop_assert_eq!(vocabulary.decode(&read.ids), words.concat());
+                let characters = words.concat().chars().count() as u64;
+                prop_assert_eq!(vocabulary.characters(&read.ids), characters);
                 prop_assert!(vocabulary.len() <= limit);
             }
             // And by a vocabulary that has never seen them.
             for words in &documents {
                 let (keys, distinct) = keyed(words);
-                let encoded = Vocabulary::default().encode(&keys, distinct.iter().map(|s| &**s));
+                let encoded = Vocabulary::default().encode(&keys, distinct.iter().map(|s| &**s), SURFACES);
                 prop_assert_eq!(vocabulary.decode(&encoded.ids), words.concat());
             }
         }

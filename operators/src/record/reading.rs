@@ -84,6 +84,8 @@ pub fn encode_admitted<'a>(
 ) -> RecordBatch {
     let mut surfaces = Vec::new();
     let mut parts = ListBuilder::new(UInt32Builder::new());
+    // Arrow cannot tell how many lists of width 0 there are.
+    let width = width.max(1);
     let width_of_list = i32::try_from(width).expect("vectors have a few hundred dimensions");
     let mut vectors = FixedSizeListBuilder::new(Float32Builder::new(), width_of_list);
     for word in admitted {

@@ -1,0 +1,197 @@
+//! Parses HTML into a tree within bounds, and walks the tree without recursion.
+//!
+//! Any page gives a tree, in time proportional to its length, or an error if its elements lie
+//! deeper in each other than browsers allow, or multiply without end: the algorithm of HTML asks
+//! for work that grows with both.
+
+use ego_tree::NodeRef;
+use html5ever::{
+    ParseOpts, driver,
+    tendril::{StrTendril, TendrilSink},
+    tree_builder::TreeBuilderOpts,
+};
+use scraper::{
+    Html, HtmlTreeSink, Node,
+    node::{Element, Text},
+};
+
+use super::Unreadable;
+
+/// How deep elements may lie in each other: what browsers allow.
+pub const DEPTH: usize = 512;
+/// Bytes parsed between two looks at the tree.
+const PIECE: usize = 4096;
+/// Nodes that any page may have; beside them, one for two of its bytes.
+const NODES: usize = 65_536;
+
+/// Parses a page.
+pub fn parse(page: &str) -> Result<Html, Unreadable> {
+    let options = ParseOpts {
+        // What stands in `<noscript>` is then parsed, and can be dropped as an element.
+        tree_builder: TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() },
+        ..ParseOpts::default()
+    };
+    let mut parser = driver::parse_document(HtmlTreeSink::new(Html::new_document()), options);
+    let mut rest = page;
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE));
+        parser.process(StrTendril::from_slice(piece));
+        rest = after;
+        let html = parser.tokenizer.sink.sink.0.borrow();
+        let nodes = html.tree.nodes();
+        if nodes.len() > NODES + (page.len() - rest.len()) / 2 {
+            return Err(Unreadable::Multiplying);
+        }
+        // The last node made lies where the parser is now.
+        let last = html.tree.nodes().next_back();
+        if last.is_some_and(|node| node.ancestors().nth(DEPTH).is_some()) {
+            return Err(Unreadable::TooDeep);
+        }
+    }
+    Ok(parser.finish())
+}
+
+/// What is done on a walk through the tree.
+pub trait Visit<'a> {
+    /// At an element's start; whether to walk through what is in it.
+    fn open(&mut self, element: &'a Element, node: NodeRef<'a, Node>) -> bool;
+    /// At the end of an element that was walked through.
+    fn close(&mut self, element: &'a Element);
+    /// At a piece of text.
+    fn text(&mut self, text: &'a Text);
+    /// At a comment.
+    fn comment(&mut self, _comment: &'a str) {}
+}
+
+/// Walks through `from`, and all that is in it, in document order.
+pub fn walk<'a>(from: NodeRef<'a, Node>, visit: &mut impl Visit<'a>) {
+    let mut node = from;
+    loop {
+        let inside = match node.value() {
+            Node::Element(element) => visit.open(element, node),
+            Node::Text(text) => {
+                visit.text(text);
+                false
+            }
+            Node::Comment(comment) => {
+                visit.comment(comment);
+                false
+            }
+            Node::Document | Node::Fragment => true,
+            Node::Doctype(_) | Node::ProcessingInstruction(_) => false,
+        };
+        match node.first_child() {
+            Some(child) if inside => {
+                node = child;
+                continue;
+            }
+            _ if inside => close(node, visit),
+            _ => {}
+        }
+        // On to what comes next: a sibling, or the sibling of the first ancestor that has one.
+        loop {
+            if node.id() == from.id() {
+                return;
+            }
+            if let Some(sibling) = node.next_sibling() {
+                node = sibling;
+                break;
+            }
+            let Some(parent) = node.parent() else { return };
+            close(parent, visit);
+            node = parent;
+        }
+    }
+}
+
+fn close<'a>(node: NodeRef<'a, Node>, visit: &mut impl Visit<'a>) {
+    if let Node::Element(element) = node.value() {
+        visit.close(element);
+    }
+}
+
+/// An attribute's value.
+// `Element::attr` would intern the name on each call.
+pub fn attribute<'a>(element: &'a Element, name: &str) -> Option<&'a str> {
+    element.attrs.iter().find(|(own, _)| *own.local == *name).map(|(_, value)| &**value)
+}
+
+/// Whether an element has a class.
+pub fn has_class(element: &Element, class: &str) -> bool {
+    attribute(element, "class")
+        .is_some_and(|classes| classes.split_ascii_whitespace().any(|own| own == class))
+}
+
+/// Whether a browser ends a line before and after the element.
+pub fn is_block(name: &str) -> bool {
+    matches!(
+        name,
+        "address"
+            | "article"
+            | "aside"
+            | "blockquote"
+            | "body"
+            | "caption"
+            | "center"
+            | "dd"
+            | "details"
+            | "dialog"
+            | "dir"
+            | "div"
+            | "dl"
+            | "dt"
+            | "fieldset"
+            | "figcaption"
+            | "figure"
+            | "footer"
+            | "form"
+            | "h1"
+            | "h2"
+            | "h3"
+            | "h4"
+            | "h5"
+            | "h6"
+            | "header"
+            | "hgroup"
+            | "hr"
+            | "html"
+            | "legend"
+            | "li"
+            | "main"
+            | "menu"
+            | "nav"
+            | "ol"
+            | "optgroup"
+            | "option"
+            | "p"
+            | "pre"
+            | "search"
+            | "section"
+            | "summary"
+            | "table"
+            | "tbody"
+            | "td"
+            | "tfoot"
+            | "th"
+            | "thead"
+            | "tr"
+            | "ul"
+    )
+}
+
+/// Whether what is in the element is no part of the text: scripts, styles, the readings of ruby.
+pub fn is_dropped(name: &str) -> bool {
+    matches!(
+        name,
+        "head"
+            | "noscript"
+            | "rp"
+            | "rt"
+            | "rtc"
+            | "script"
+            | "style"
+            | "template"
+            | "textarea"
+            | "title"
+    )
+}
