@@ -8,6 +8,8 @@
 //! a thin operator, an extension trait on the stream that moves batches through the engine.
 
 pub mod batch;
+pub mod fault;
+pub mod fetch;
 pub mod record;
 
 /// The timely timestamp: a numbered slice of the catalogue, the unit of order and of commit.
