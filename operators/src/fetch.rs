@@ -55,25 +55,33 @@ pub trait Fetch<'scope> {
     /// was.
     ///
     /// ```
-    /// use operators::{batch::Batch, fault::Alarm, fetch::{Client, Fetch, Settings}, record::Entry};
-    /// use timely::dataflow::operators::{Inspect, core::Input};
+    /// use operators::{
+    ///     batch::{Batch, Builder},
+    ///     fault::Alarm,
+    ///     fetch::{Client, Fetch, Settings},
+    ///     record::Entry,
+    /// };
+    /// use timely::dataflow::operators::{Probe, core::Input};
     ///
-    /// let runtime = tokio::runtime::Runtime::new().unwrap();
-    /// let client = Client::new(&Settings::default()).unwrap();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let runtime = tokio::runtime::Runtime::new()?;
+    /// let client = Client::new(&Settings { contact: "you@example.org".into(), ..Settings::default() })?;
     /// let (handle, alarm) = (runtime.handle().clone(), Alarm::new());
     /// timely::execute_directly(move |worker| {
-    ///     let mut entries = worker.dataflow(|scope| {
-    ///         let (entries, stream) = scope.new_input();
-    ///         let (_pages, rejects) = stream.fetch(&client, &handle, &alarm);
-    ///         rejects.inspect(|batch: &Batch<_>| {
-    ///             let reject = batch.iter().next().unwrap();
-    ///             assert_eq!(reject.reason, "`/cards/1` is not an address: relative URL without a base");
-    ///         });
-    ///         entries
+    ///     let (mut entries, probe) = worker.dataflow(|scope| {
+    ///         let (entries, stream) = scope.new_input_with_builder::<Builder<Entry>>();
+    ///         let (pages, _rejects) = stream.fetch(&client, &handle, &alarm);
+    ///         (entries, pages.probe().0)
     ///     });
-    ///     let entry = Entry { url: "/cards/1".to_owned(), ..Entry::default() };
-    ///     entries.send(Batch::of(0, [entry]));
+    ///     entries.send(Batch::of(0, [Entry { url: "file:///no/such/page".into(), ..Entry::default() }]));
+    ///     entries.close();
+    ///     // The epoch closes when the entry has been answered, with a reject in this case.
+    ///     while !probe.done() {
+    ///         worker.step_or_park(None);
+    ///     }
     /// });
+    /// # Ok(())
+    /// # }
     /// ```
     fn fetch(
         self,

@@ -85,12 +85,12 @@ async fn trouble_that_passes_is_tried_again_until_it_has_passed() {
         ("/cut", cut(false).times(2).then(fine())),
         ("/cut-chunked", cut(true).times(2).then(fine())),
     ]);
-    let client = client(&Settings { timeout: 0.5, ..settings() });
-    let paths = ["/500", "/429", "/close", "/hang", "/cut", "/cut-chunked"];
-    for (number, path) in (1..).zip(paths) {
+    for path in ["/500", "/429", "/close", "/hang", "/cut", "/cut-chunked"] {
+        let timeout = if path == "/hang" { 0.5 } else { settings().timeout };
+        let client = client(&Settings { timeout, ..settings() });
         assert_eq!(body(&client, &server.url(path)).await, "a river that runs on", "{path}");
         assert_eq!(server.count(path), 3, "{path}");
-        assert_eq!(client.counters().retries, 2 * number);
+        assert_eq!(client.counters().retries, 2);
     }
 }
 

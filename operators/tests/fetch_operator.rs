@@ -8,18 +8,21 @@ use std::{
 
 use loopback::{Behaviour, Delay, Gate, Server};
 use operators::{
-    Epoch,
+    Batches, Epoch,
     batch::{Batch, Builder},
     fault::Alarm,
     fetch::{Client, Fetch, Settings},
-    record::{Entry, Page, Reject},
+    record::{Entry, Record},
 };
 use timely::{
+    container::DrainContainer,
     dataflow::{
         ProbeHandle,
+        channels::pact::Pipeline,
         operators::{
-            Inspect, Probe,
+            Probe,
             core::{Input, input::Handle as InputHandle},
+            generic::Operator,
         },
     },
     worker::Worker,
@@ -41,6 +44,27 @@ fn entry(sequence: u64, url: String) -> Entry {
 /// What came out: the epoch that it came out at, the entry, and the body or the reason.
 type Outcome = (Epoch, u64, Result<String, String>);
 
+/// Tells the test what passes by.
+fn tell<'scope, R: Record>(
+    stream: Batches<'scope, R>,
+    outcomes: mpsc::Sender<Outcome>,
+    read: impl Fn(R::Row<'_>) -> (u64, Result<String, String>) + 'static,
+) -> Batches<'scope, R> {
+    stream.unary::<Builder<R>, _, _, _>(Pipeline, "Tell", |_, _| {
+        move |input, output| {
+            input.for_each(|capability, batches| {
+                let epoch = *capability.least().expect("batches have an epoch");
+                for batch in batches.drain() {
+                    for (sequence, result) in batch.iter().map(&read) {
+                        outcomes.send((epoch, sequence, result)).expect("the test listens");
+                    }
+                    output.session(&capability).give(batch);
+                }
+            });
+        }
+    })
+}
+
 /// A dataflow that fetches and tells what comes out.
 fn fetching(
     worker: &mut Worker,
@@ -53,19 +77,12 @@ fn fetching(
         let (entries, stream) = scope.new_input_with_builder();
         let probe = ProbeHandle::new();
         let (pages, rejects) = stream.fetch(client, runtime, alarm);
-        let heard = "the test listens";
-        let tell = outcomes.clone();
-        let pages = pages.inspect_time(move |epoch, batch: &Batch<Page>| {
-            for page in batch.iter() {
-                let body = String::from_utf8_lossy(page.body).into_owned();
-                tell.send((*epoch, page.entry.sequence, Ok(body))).expect(heard);
-            }
+        let pages = tell(pages, outcomes.clone(), |page| {
+            let body = String::from_utf8_lossy(page.body).into_owned();
+            (page.entry.sequence, Ok(body))
         });
-        let rejects = rejects.inspect_time(move |epoch, batch: &Batch<Reject>| {
-            for reject in batch.iter() {
-                let reason = Err(reject.reason.to_owned());
-                outcomes.send((*epoch, reject.entry.sequence, reason)).expect(heard);
-            }
+        let rejects = tell(rejects, outcomes, |reject| {
+            (reject.entry.sequence, Err(reject.reason.to_owned()))
         });
         pages.probe_with(&probe);
         rejects.probe_with(&probe);
