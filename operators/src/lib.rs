@@ -14,6 +14,8 @@ pub mod chunk;
 pub mod decode;
 pub mod deduplicate;
 pub mod extract;
+pub mod fault;
+pub mod fetch;
 pub mod frontier;
 pub mod record;
 pub mod resequence;

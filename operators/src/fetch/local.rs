@@ -1,0 +1,56 @@
+//! Pages on this machine's disk.
+
+use std::{fs::File, io::Read, path::Path};
+
+use url::Url;
+
+use super::{cache::digest, client::Fetched, trouble::Refusal};
+
+/// Reads the file that a `file:` address names. It declares no media type. Blocks.
+pub fn read(url: &Url, limit: u64) -> Result<Fetched, Refusal> {
+    let unreadable = |path: &Path, cause: String| Refusal::Unreadable { path: path.into(), cause };
+    let path = url.to_file_path().map_err(|()| {
+        unreadable(Path::new(url.path()), "the address names another machine".to_owned())
+    })?;
+    let mut body = Vec::new();
+    // One byte more than is allowed tells a body at the limit from one over it.
+    let taken = File::open(&path)
+        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut body));
+    taken.map_err(|error| unreadable(&path, error.to_string()))?;
+    if body.len() as u64 > limit {
+        return Err(Refusal::TooLarge(limit));
+    }
+    Ok(Fetched {
+        content: digest(&body),
+        body: body.into(),
+        media: String::new(),
+        charset: None,
+        from_cache: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_the_limit_and_its_absence_is_a_refusal() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("川.html");
+        fs::write(&path, "river").expect("room");
+        let url = Url::from_file_path(&path).expect("an absolute path");
+        let fetched = read(&url, 5).expect("it is five bytes long");
+        assert_eq!(fetched.body, "river");
+        assert_eq!(fetched.content, digest(b"river"));
+        assert_eq!(read(&url, 4), Err(Refusal::TooLarge(4)));
+        let gone = url.join("sea.html").expect("an address");
+        let message = read(&gone, 5).expect_err("there is none").to_string();
+        assert!(message.starts_with("could not read `/"), "{message}");
+        let folder = Url::from_directory_path(folder.path()).expect("an absolute path");
+        assert!(read(&folder, 5).is_err());
+        let elsewhere = Url::parse("file://example.org/river").expect("an address");
+        assert!(read(&elsewhere, 5).is_err());
+    }
+}
