@@ -1,1 +1,17 @@
 //! Whole dataflows, the job file, checkpoints and the runner.
+//!
+//! [`run::run`] is the main job: [`training`] is its dataflow on one page, [`learner`] the thread
+//! behind its sink, [`checkpoint`] what is durable. [`job`] is the job file.
+
+pub mod checkpoint;
+pub mod directory;
+pub mod evaluate;
+pub mod events;
+pub mod job;
+pub mod learner;
+pub mod ledger;
+pub mod listing;
+pub mod metrics;
+pub mod run;
+pub mod sample;
+pub mod training;

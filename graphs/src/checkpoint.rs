@@ -1,0 +1,173 @@
+//! What is durable at a commit: all of a run, or nothing.
+//!
+//! A checkpoint is a folder named by its epoch. It is written aside, every file synced, the folder
+//! synced, and then renamed; its manifest names each file with its length and SHA-256. So a folder
+//! with a name is whole, and one that was damaged later is found out: the newest *valid* one is
+//! used, never the newest by date.
+
+mod manifest;
+mod state;
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use operators::Epoch;
+
+pub use manifest::{Choice, FORMAT, FileSum, Found, Manifest, choose};
+pub use state::{Counts, State};
+
+/// Why a checkpoint could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The system refused.
+    #[error("could not {doing} \"{}\": {source}; the newest checkpoint before it stays", path.display())]
+    File {
+        /// `write`, `read` or `remove`.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A checkpoint is not what was written.
+    #[error("checkpoint \"{}\" is damaged: {reason}", path.display())]
+    Damaged {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A checkpoint of a later version of seseragi.
+    #[error(
+        "checkpoint \"{}\" has format {found}, this seseragi reads format {FORMAT}; use the \
+         seseragi that wrote it, or a newer one",
+        path.display()
+    )]
+    Newer {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// The model's files could not be written or read.
+    #[error(transparent)]
+    Model(#[from] model::Error),
+}
+
+/// Where a checkpoint is being written until it has a name.
+const ASIDE: &str = "writing-";
+const MANIFEST: &str = "manifest.json";
+
+/// The folder of the checkpoint of `epoch`, within `home`.
+pub fn folder(home: &Path, epoch: Epoch) -> PathBuf {
+    home.join(format!("{epoch:012}"))
+}
+
+/// Writes a checkpoint into `home` and removes all but the `keep` newest. `manifest` comes without
+/// its files, which are listed here.
+///
+/// # Errors
+/// If the disk is full or anything else cannot be written: then `home` is as it was before.
+pub fn write(
+    home: &Path,
+    mut manifest: Manifest,
+    state: &State,
+    model: &model::Frozen,
+    keep: usize,
+) -> Result<PathBuf, CheckpointError> {
+    let named = folder(home, manifest.epoch);
+    if named.exists() {
+        return Ok(named);
+    }
+    let aside = home.join(format!("{ASIDE}{:012}", manifest.epoch));
+    let written = (|| {
+        remove(&aside)?;
+        fs::create_dir_all(&aside).map_err(failed("write", &aside))?;
+        model.write(&aside)?;
+        state.write(&aside)?;
+        manifest.files = manifest::sums(&aside)?;
+        let path = aside.join(MANIFEST);
+        let text = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
+        fs::write(&path, text).map_err(failed("write", &path))?;
+        for name in manifest.files.keys().map(String::as_str).chain([MANIFEST]) {
+            sync(&aside.join(name))?;
+        }
+        sync(&aside)?;
+        fs::rename(&aside, &named).map_err(failed("write", &named))?;
+        sync(home)
+    })();
+    if written.is_err() {
+        // A full disk must be left with as much room as it had.
+        let _best_effort = fs::remove_dir_all(&aside);
+    }
+    written?;
+    prune(home, keep)?;
+    Ok(named)
+}
+
+/// The newest valid checkpoint in `home`, and those that had to be passed over, with the reason.
+///
+/// # Errors
+/// If one was written by a later version, or `home` cannot be read.
+pub fn newest(home: &Path) -> Result<Choice, CheckpointError> {
+    let mut found = Vec::new();
+    // The newest first, and no further than needed: checking reads every byte.
+    for epoch in epochs(home)?.into_iter().rev() {
+        let path = folder(home, epoch);
+        found.push((path.clone(), manifest::examine(&path, epoch)));
+        if matches!(found.last(), Some((_, Found::Valid(_)))) {
+            break;
+        }
+    }
+    choose(found)
+}
+
+/// The epochs that `home` has checkpoints of, ascending; whether they are valid is not looked at.
+///
+/// # Errors
+/// If `home` cannot be read.
+pub fn epochs(home: &Path) -> Result<Vec<Epoch>, CheckpointError> {
+    let entries = match fs::read_dir(home) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed("read", home))?,
+    };
+    let mut epochs: Vec<Epoch> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    epochs.sort_unstable();
+    Ok(epochs)
+}
+
+fn prune(home: &Path, keep: usize) -> Result<(), CheckpointError> {
+    let epochs = epochs(home)?;
+    for epoch in &epochs[..epochs.len().saturating_sub(keep)] {
+        // Renamed first: a folder with a name is whole, even if we are killed in the middle.
+        let doomed = home.join(format!("{ASIDE}{epoch:012}"));
+        remove(&doomed)?;
+        let path = folder(home, *epoch);
+        fs::rename(&path, &doomed).map_err(failed("remove", &path))?;
+        remove(&doomed)?;
+    }
+    Ok(())
+}
+
+fn remove(folder: &Path) -> Result<(), CheckpointError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed("remove", folder)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sync(path: &Path) -> Result<(), CheckpointError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(failed("write", path))
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
+    let path = path.to_owned();
+    move |source| CheckpointError::File { doing, path, source }
+}

@@ -1,0 +1,143 @@
+//! The manifest of a checkpoint, and the choice of the one to resume from.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use operators::Epoch;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{CheckpointError, Counts, MANIFEST, failed};
+use crate::ledger::Account;
+
+/// The layout of checkpoints that this version writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// What a checkpoint is and what belongs to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The layout; see [`FORMAT`].
+    pub format: u32,
+    /// The version of seseragi that wrote it.
+    pub version: String,
+    /// The last epoch that is in it.
+    pub epoch: Epoch,
+    /// SHA-256 over the weights, as `docs/checkpoints.md` defines it.
+    pub weights_digest: String,
+    /// What became of the entries.
+    pub account: Account,
+    /// Where the counters stood.
+    pub counts: Counts,
+    /// The trainer's own plain state.
+    pub trainer: model::TrainerState,
+    /// Every other file of the folder.
+    pub files: BTreeMap<String, FileSum>,
+}
+
+/// What a file must be like.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSum {
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256, in hexadecimal.
+    pub sha256: String,
+}
+
+/// What a folder turned out to be.
+#[derive(Debug)]
+pub enum Found {
+    /// A whole checkpoint.
+    Valid(Box<Manifest>),
+    /// Something is wrong with it.
+    Damaged(String),
+    /// A later version wrote it.
+    Newer(u32),
+}
+
+/// Which checkpoint to resume from.
+#[derive(Debug, Default)]
+pub struct Choice {
+    /// The newest valid one.
+    pub valid: Option<(PathBuf, Manifest)>,
+    /// Newer ones that are damaged, each with the reason.
+    pub passed_over: Vec<(PathBuf, String)>,
+}
+
+/// Chooses among folders, the newest first: the first valid one. A damaged one is passed over; one
+/// of a later format is an error, because resuming before it would throw away what it holds.
+///
+/// # Errors
+/// If a folder that was looked at is of a later format.
+pub fn choose(found: Vec<(PathBuf, Found)>) -> Result<Choice, CheckpointError> {
+    let mut choice = Choice::default();
+    for (path, found) in found {
+        match found {
+            Found::Valid(manifest) => {
+                choice.valid = Some((path, *manifest));
+                break;
+            }
+            Found::Damaged(reason) => choice.passed_over.push((path, reason)),
+            Found::Newer(found) => return Err(CheckpointError::Newer { path, found }),
+        }
+    }
+    Ok(choice)
+}
+
+/// Looks at a checkpoint's folder: every file must be there, with its length and its sum.
+pub(super) fn examine(folder: &Path, epoch: Epoch) -> Found {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let text = match fs::read(folder.join(MANIFEST)) {
+        Ok(text) => text,
+        Err(error) => return Found::Damaged(format!("{MANIFEST} cannot be read: {error}")),
+    };
+    // The format alone first: a later version may have changed everything else.
+    match serde_json::from_slice::<Format>(&text) {
+        Ok(Format { format }) if format > FORMAT => return Found::Newer(format),
+        Ok(_) => {}
+        Err(error) => return Found::Damaged(format!("{MANIFEST} is no manifest: {error}")),
+    }
+    let manifest: Manifest = match serde_json::from_slice(&text) {
+        Ok(manifest) => manifest,
+        Err(error) => return Found::Damaged(format!("{MANIFEST} is no manifest: {error}")),
+    };
+    if manifest.epoch != epoch {
+        return Found::Damaged(format!("{MANIFEST} is that of epoch {}", manifest.epoch));
+    }
+    for (name, expected) in &manifest.files {
+        match sum(&folder.join(name)) {
+            Ok(found) if found == *expected => {}
+            Ok(found) if found.bytes != expected.bytes => {
+                let (has, had) = (found.bytes, expected.bytes);
+                return Found::Damaged(format!("{name} has {has} bytes instead of {had}"));
+            }
+            Ok(_) => return Found::Damaged(format!("{name} has other contents than were written")),
+            Err(error) => return Found::Damaged(format!("{name} cannot be read: {error}")),
+        }
+    }
+    Found::Valid(Box::new(manifest))
+}
+
+/// The sums of every file in the folder.
+pub(super) fn sums(folder: &Path) -> Result<BTreeMap<String, FileSum>, CheckpointError> {
+    let mut sums = BTreeMap::new();
+    for entry in fs::read_dir(folder).map_err(failed("read", folder))? {
+        let path = entry.map_err(failed("read", folder))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("we gave the names");
+        sums.insert(name.to_owned(), sum(&path).map_err(failed("read", &path))?);
+    }
+    Ok(sums)
+}
+
+fn sum(path: &Path) -> io::Result<FileSum> {
+    let mut digest = Sha256::new();
+    let bytes = io::copy(&mut File::open(path)?, &mut digest)?;
+    let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(FileSum { bytes, sha256 })
+}

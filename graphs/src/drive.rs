@@ -1,0 +1,289 @@
+//! Drives a graph: lists the sources, starts the workers, and stops everything together.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use crossbeam_channel::{Sender, unbounded};
+use operators::{
+    Epoch,
+    analyzer::{Dictionary, DictionaryError},
+    catalogue::{Listing, Slicing},
+    fault::Alarm,
+    fetch::{Client, ClientError},
+    record::Entry,
+    route::Routing,
+    vectors::{Vectors, VectorsError},
+    wake::Waker,
+};
+use timely::dataflow::{ProbeHandle, Scope};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    checkpoint::CheckpointError,
+    directory::{self, DirectoryError},
+    events::Event,
+    export::ExportError,
+    job::{Job, Source},
+    learner::LearnerError,
+    listing::{self, Had, ListingError},
+    river::{OWNER, Spring, Tools},
+    sample::SampleServer,
+};
+
+/// Why a job failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The run directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The checkpoints cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The dictionary cannot be used.
+    #[error(transparent)]
+    Dictionary(#[from] DictionaryError),
+    /// The vectors cannot be used.
+    #[error(transparent)]
+    Vectors(#[from] VectorsError),
+    /// The web client cannot be used.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A source cannot be used.
+    #[error(transparent)]
+    Listing(#[from] ListingError),
+    /// The model cannot be made or loaded.
+    #[error(transparent)]
+    Model(#[from] model::Error),
+    /// The export failed.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The learner failed.
+    #[error(transparent)]
+    Learner(#[from] LearnerError),
+    /// A stage could not go on.
+    #[error("{0}")]
+    Stage(String),
+    /// Something else of the system.
+    #[error("could not {doing}: {source}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A job's reins: what whoever started it may do and see while it runs.
+#[derive(Clone)]
+pub struct Reins {
+    /// What happens is told here.
+    pub events: Sender<Event>,
+    /// Set to have the job end at the next closed epoch, with a commit.
+    pub drain: Arc<AtomicBool>,
+    /// The web client, once there is one: its counters tell how fetching goes.
+    pub client: Arc<OnceLock<Client>>,
+}
+
+/// How often workers look whether the job is to stop, at the least.
+const PATROL: Duration = Duration::from_millis(100);
+
+/// The dictionary and the vectors of a job.
+pub(crate) struct Lexicon {
+    pub dictionary: Arc<Dictionary>,
+    pub vectors: Option<Arc<Vectors>>,
+}
+
+impl Lexicon {
+    pub fn open(job: &Job) -> Result<Self, RunError> {
+        let home = &job.dictionary.directory;
+        let unset = home.as_os_str().is_empty();
+        let dictionary = Dictionary::open(&if unset { Dictionary::locate() } else { home.clone() })?;
+        let file = &job.vectors.file;
+        let vectors = match file.as_os_str().is_empty() {
+            true => None,
+            false => Some(Vectors::open(file, job.vectors.format)?),
+        };
+        Ok(Self { dictionary, vectors })
+    }
+}
+
+/// What earlier runs leave to the river.
+#[derive(Default)]
+pub(crate) struct Past {
+    /// The last epoch that is committed.
+    pub last: Option<Epoch>,
+    /// The entries that were had.
+    pub had: Had,
+    /// Fingerprints of the documents that passed, with their sequence numbers.
+    pub known: Vec<(u128, u64)>,
+}
+
+/// Runs a graph until `attend` returns, which sits at its end, on a thread of its own. `build` makes
+/// the dataflow on each worker; the spring is given to the owner.
+pub(crate) fn drive<T: Send>(
+    job: &Job,
+    reins: &Reins,
+    lexicon: Lexicon,
+    past: Past,
+    build: impl Fn(Scope<'_, Epoch>, Tools, Option<Spring>) -> ProbeHandle<Epoch> + Send + Sync + 'static,
+    attend: impl FnOnce() -> Result<T, RunError> + Send,
+) -> Result<T, RunError> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("fetch")
+        .enable_all()
+        .build()
+        .map_err(|source| RunError::System { doing: "start the fetch threads", source })?;
+    let client = client(job)?;
+    let _one_job_a_rein = reins.client.set(client.clone());
+    let sample = serve_sample(job, &runtime)?;
+    let alarm = Alarm::new();
+    let (sender, entries) = unbounded();
+    let (waker, drain) = (Waker::default(), Arc::clone(&reins.drain));
+    let listing = Listing { entries, waker: waker.clone(), drain: Arc::clone(&drain) };
+    let tools = Tools {
+        slicing: Slicing {
+            first: past.last.map_or(0, |epoch| epoch + 1),
+            size: job.flow.epoch_entries,
+            in_flight: job.flow.epochs_in_flight,
+        },
+        routing: Routing::to(job.workers()),
+        client: client.clone(),
+        runtime: runtime.handle().clone(),
+        alarm: alarm.clone(),
+        rules: Arc::new(listing::rules(job)?),
+        dictionary: lexicon.dictionary,
+        vectors: lexicon.vectors,
+        drain,
+    };
+    let spring = Spring { listing, known: past.known };
+    // Set once there is nothing left for the workers to do, whatever is still under way.
+    let stop = Arc::new(AtomicBool::new(false));
+    let workers = start(job.workers(), tools, spring, build, Arc::clone(&stop))?;
+    let lister = Lister {
+        job: job.clone(),
+        client,
+        sample,
+        had: past.had,
+        waker,
+        events: reins.events.clone(),
+        alarm: alarm.clone(),
+    };
+    runtime.spawn(lister.list(sender));
+
+    let finished = thread::scope(|scope| {
+        let attendant = thread::Builder::new().name("learner".into()).spawn_scoped(scope, || {
+            // However it ends, even by a panic, the workers must not wait for it.
+            let _stops_the_workers = StopsOnDrop(&stop);
+            attend()
+        });
+        let attendant = attendant
+            .map_err(|source| RunError::System { doing: "start the learner's thread", source })?;
+        for worker in workers.join() {
+            worker.map_err(RunError::Stage)?;
+        }
+        // The workers have gone and their end of the channel with them, so it has ended, or will.
+        attendant.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    // Requests under way are of no use to anybody any more.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match alarm.raised() {
+        Some(trouble) => Err(RunError::Stage(trouble.to_string())),
+        None => finished,
+    }
+}
+
+/// The web client of a job; pages are kept in the run directory unless the job says where.
+fn client(job: &Job) -> Result<Client, ClientError> {
+    let mut settings = job.fetch.clone();
+    settings.cache_dir.get_or_insert_with(|| directory::pages(&job.directory));
+    Client::new(&settings)
+}
+
+fn serve_sample(job: &Job, runtime: &Runtime) -> Result<Option<SampleServer>, RunError> {
+    let reads_it = |source: &Source| matches!(source, Source::Sample(_));
+    let wanted = job.source.iter().any(reads_it);
+    wanted
+        .then(|| SampleServer::start(runtime.handle()))
+        .transpose()
+        .map_err(|source| RunError::System { doing: "serve the sample library", source })
+}
+
+fn start(
+    workers: usize,
+    tools: Tools,
+    spring: Spring,
+    build: impl Fn(Scope<'_, Epoch>, Tools, Option<Spring>) -> ProbeHandle<Epoch> + Send + Sync + 'static,
+    stop: Arc<AtomicBool>,
+) -> Result<timely::WorkerGuards<()>, RunError> {
+    let config = match workers {
+        1 => timely::Config::thread(),
+        workers => timely::Config::process(workers),
+    };
+    let shared = Mutex::new((tools, Some(spring)));
+    let started = timely::execute(config, move |worker| {
+        let (tools, spring) = {
+            let mut shared = shared.lock().expect("no worker fails while it takes its tools");
+            let spring = (worker.index() as u64 == OWNER).then(|| shared.1.take()).flatten();
+            (shared.0.clone(), spring)
+        };
+        let alarm = tools.alarm.clone();
+        let learnt = worker.dataflow(|scope| build(scope, tools, spring));
+        while !learnt.done() {
+            worker.step_or_park(Some(PATROL));
+            if stop.load(Ordering::Acquire) || alarm.raised().is_some() {
+                // What is still under way is not lost: it was never learnt, and comes again.
+                for dataflow in worker.installed_dataflows() {
+                    worker.drop_dataflow(dataflow);
+                }
+                return;
+            }
+        }
+    });
+    started.map_err(|message| RunError::Stage(format!("could not start the workers: {message}")))
+}
+
+struct StopsOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopsOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// The task that lists the sources.
+struct Lister {
+    job: Job,
+    client: Client,
+    sample: Option<SampleServer>,
+    had: Had,
+    waker: Waker,
+    events: Sender<Event>,
+    alarm: Alarm,
+}
+
+impl Lister {
+    /// Lists everything, and then keeps the sample library served until the job has ended.
+    async fn list(self, entries: Sender<Entry>) {
+        let Self { job, client, sample, had, waker, events, alarm } = self;
+        let listed =
+            listing::list(&job, &client, sample.as_ref(), had, &entries, &waker, &events).await;
+        match listed {
+            Ok(()) => drop(entries),
+            Err(error) => {
+                alarm.raise("catalogue", error);
+                // Hanging up would look like the catalogue's end.
+                return std::future::pending().await;
+            }
+        }
+        waker.wake();
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,443 @@
+//! The job file, in two storeys: as written (TOML, unknown keys refused with the nearest known one,
+//! defaults visible), and as meant ([`Job::check`] has passed).
+
+mod set;
+mod source;
+
+use std::path::{Path, PathBuf};
+
+use model::{Cell, Clip, Schedule, optimizer::AdamConstants};
+use operators::{fetch, vectors, vocabulary::Admission};
+use serde::{Deserialize, Serialize};
+
+pub use source::{Aozora, Files, Sample, Source};
+
+/// Why a job cannot be run as written.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// No such file, or no right to read it.
+    #[error("could not read job \"{}\": {source}", path.display())]
+    Unreadable {
+        /// The job file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong type.
+    #[error("could not read job \"{}\": {message}", path.display())]
+    Malformed {
+        /// The job file.
+        path: PathBuf,
+        /// What is wrong where, and what may have been meant.
+        message: String,
+    },
+    /// A value that makes no sense.
+    #[error("could not use job: `{key}` is {found}; {advice}")]
+    Senseless {
+        /// The key, with its table.
+        key: String,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        advice: String,
+    },
+    /// An override that cannot be read.
+    #[error("could not read override \"{0}\"; write it as key=value, such as train.passes=2")]
+    Override(String),
+}
+
+impl JobError {
+    fn senseless(key: &str, found: impl ToString, advice: &str) -> Self {
+        Self::Senseless { key: key.into(), found: found.to_string(), advice: advice.into() }
+    }
+}
+
+/// A job, as written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Job {
+    /// The run directory.
+    pub directory: PathBuf,
+    /// What everything random is drawn from.
+    pub seed: u64,
+    /// Timely workers; 0 means one for each core.
+    pub workers: usize,
+    /// What is read, in catalogue order.
+    pub source: Vec<Source>,
+    /// How the catalogue flows.
+    pub flow: Flow,
+    /// How pages are fetched.
+    pub fetch: fetch::Settings,
+    /// The analyzer's dictionary.
+    pub dictionary: Dictionary,
+    /// Pretrained vectors.
+    pub vectors: Vectors,
+    /// When words enter the vocabulary.
+    pub vocabulary: Vocabulary,
+    /// How the stream is cut.
+    pub chunk: Chunk,
+    /// The shape of the network.
+    pub model: Model,
+    /// How it is trained.
+    pub train: Train,
+    /// What is never trained on.
+    pub held_out: HeldOut,
+    /// When checkpoints are written.
+    pub commit: Commit,
+}
+
+impl Default for Job {
+    fn default() -> Self {
+        Self {
+            directory: "runs/job".into(),
+            seed: 1,
+            workers: 0,
+            source: Vec::new(),
+            flow: Flow::default(),
+            fetch: fetch::Settings::default(),
+            dictionary: Dictionary::default(),
+            vectors: Vectors::default(),
+            vocabulary: Vocabulary::default(),
+            chunk: Chunk::default(),
+            model: Model::default(),
+            train: Train::default(),
+            held_out: HeldOut::default(),
+            commit: Commit::default(),
+        }
+    }
+}
+
+/// How the catalogue flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Flow {
+    /// Entries in an epoch.
+    pub epoch_entries: usize,
+    /// Epochs that may be open at once.
+    pub epochs_in_flight: u64,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self { epoch_entries: 8, epochs_in_flight: 4 }
+    }
+}
+
+/// The analyzer's dictionary.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dictionary {
+    /// Its folder; empty means wherever set-up has put it.
+    pub directory: PathBuf,
+}
+
+/// Pretrained vectors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Vectors {
+    /// Their file; empty means that embeddings are learned from nothing.
+    pub file: PathBuf,
+    /// How the file is written.
+    pub format: vectors::Format,
+    /// Whether training changes them.
+    pub use_as: model::Vectors,
+}
+
+impl Default for Vectors {
+    fn default() -> Self {
+        let (file, format) = (PathBuf::new(), vectors::Format::Auto);
+        Self { file, format, use_as: model::Vectors::Tuned }
+    }
+}
+
+/// When words enter the vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Vocabulary {
+    /// Ids in all, those of characters and bytes included.
+    pub limit: u32,
+    /// How often a word must have been seen.
+    pub minimum_count: u64,
+}
+
+impl Default for Vocabulary {
+    fn default() -> Self {
+        Self { limit: 20_000, minimum_count: 3 }
+    }
+}
+
+impl From<Vocabulary> for Admission {
+    fn from(vocabulary: Vocabulary) -> Self {
+        Self { limit: vocabulary.limit, minimum_count: vocabulary.minimum_count }
+    }
+}
+
+/// How the stream is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Chunk {
+    /// Ids in a chunk.
+    pub words: usize,
+}
+
+impl Default for Chunk {
+    fn default() -> Self {
+        Self { words: 65_536 }
+    }
+}
+
+/// The shape of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Model {
+    /// The recurrent cell.
+    pub cell: Cell,
+    /// Recurrent layers.
+    pub layers: usize,
+    /// Width of each recurrent layer.
+    pub hidden: usize,
+    /// Width of the embedding; with pretrained vectors, their dimension, and 0 means just that.
+    pub embedding: usize,
+    /// Whether the output weights are the embedding.
+    pub tied: bool,
+    /// Share of activations that training drops.
+    pub dropout: f64,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self { cell: Cell::Lstm, layers: 2, hidden: 512, embedding: 200, tied: true, dropout: 0.0 }
+    }
+}
+
+/// How the network is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Train {
+    /// `auto`, `cpu` or `cuda:N`.
+    pub device: String,
+    /// Threads of the trainer on a CPU; 0 means one for each core. The bits of the weights depend
+    /// on it, so a run keeps the number that it began with.
+    pub threads: usize,
+    /// Lanes that are read side by side.
+    pub batch: usize,
+    /// Words of a lane in one step.
+    pub sequence: usize,
+    /// Sweeps over each chunk.
+    pub passes: u32,
+    /// What turns gradients into steps.
+    pub optimizer: Optimizer,
+    /// The length of a step.
+    pub learning_rate: f64,
+    /// Share of the weights that a step takes away.
+    pub weight_decay: f64,
+    /// Share of the last direction that `sgd` keeps.
+    pub momentum: f64,
+    /// How gradients are clipped.
+    pub clip: Clipping,
+    /// Where they are clipped.
+    pub clip_at: f64,
+}
+
+/// What turns gradients into steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// Kingma and Ba 2015.
+    Adam,
+    /// Loshchilov and Hutter 2019.
+    AdamW,
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+}
+
+/// How gradients are clipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clipping {
+    /// Not at all.
+    None,
+    /// All by one factor, so that their global norm is at most `clip_at`.
+    Norm,
+    /// Each element at plus and minus `clip_at`.
+    Value,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            device: "auto".into(),
+            threads: 0,
+            batch: 32,
+            sequence: 64,
+            passes: 1,
+            optimizer: Optimizer::Adam,
+            learning_rate: 0.002,
+            weight_decay: 0.0,
+            momentum: 0.0,
+            clip: Clipping::Norm,
+            clip_at: 1.0,
+        }
+    }
+}
+
+/// What is never trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeldOut {
+    /// Share of the entries, chosen by a hash of their id.
+    pub share: f64,
+    /// Chunks between evaluations on them; 0 evaluates at the end only.
+    pub every_chunks: u64,
+    /// Words that one evaluation reads at most.
+    pub words: usize,
+}
+
+impl Default for HeldOut {
+    fn default() -> Self {
+        Self { share: 0.02, every_chunks: 10, words: 20_000 }
+    }
+}
+
+/// When checkpoints are written.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Commit {
+    /// Seconds from one to the next, at least.
+    pub every_seconds: f64,
+    /// How many are kept.
+    pub keep: usize,
+}
+
+impl Default for Commit {
+    fn default() -> Self {
+        Self { every_seconds: 60.0, keep: 3 }
+    }
+}
+
+impl Job {
+    /// Reads a job file, lays `overrides` (`key=value`, dotted) over it, and checks the result.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is malformed, or means something that no job can do.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, JobError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| JobError::Unreadable { path: path.into(), source })?;
+        Self::parse(path, &text, overrides)
+    }
+
+    /// The same from a text; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn parse(path: &Path, text: &str, overrides: &[String]) -> Result<Self, JobError> {
+        let malformed = |error: toml::de::Error| JobError::Malformed {
+            path: path.into(),
+            message: set::explain(&error),
+        };
+        // First as it stands, so that messages can show the line.
+        let mut job: Self = toml::from_str(text).map_err(malformed)?;
+        if !overrides.is_empty() {
+            let mut table: toml::Table = toml::from_str(text).map_err(malformed)?;
+            set::overlay(&mut table, overrides)?;
+            job = table.try_into().map_err(malformed)?;
+        }
+        job.check()?;
+        Ok(job)
+    }
+
+    /// Refuses what no job can do.
+    ///
+    /// # Errors
+    /// The first value that makes no sense, with what it may be.
+    pub fn check(&self) -> Result<(), JobError> {
+        let positive = [
+            ("flow.epoch_entries", self.flow.epoch_entries as u64),
+            ("flow.epochs_in_flight", self.flow.epochs_in_flight),
+            ("chunk.words", self.chunk.words as u64),
+            ("train.batch", self.train.batch as u64),
+            ("train.sequence", self.train.sequence as u64),
+            ("train.passes", self.train.passes.into()),
+            ("vocabulary.minimum_count", self.vocabulary.minimum_count),
+            ("commit.keep", self.commit.keep as u64),
+            ("held_out.words", self.held_out.words as u64),
+        ];
+        if let Some((key, value)) = positive.into_iter().find(|(_, value)| *value == 0) {
+            return Err(JobError::senseless(key, value, "use 1 or more"));
+        }
+        if self.vocabulary.limit < 512 {
+            let advice = "use 512 or more: characters and bytes are in it too";
+            return Err(JobError::senseless("vocabulary.limit", self.vocabulary.limit, advice));
+        }
+        if !(0.0..1.0).contains(&self.held_out.share) {
+            let advice = "use a share from 0 to below 1";
+            return Err(JobError::senseless("held_out.share", self.held_out.share, advice));
+        }
+        if !(0.0..=86_400.0).contains(&self.commit.every_seconds) {
+            let advice = "use seconds from 0 to 86400";
+            let found = self.commit.every_seconds;
+            return Err(JobError::senseless("commit.every_seconds", found, advice));
+        }
+        if !(self.train.clip_at > 0.0 && self.train.clip_at.is_finite()) {
+            let advice = "use a value above 0, or clip = \"none\"";
+            return Err(JobError::senseless("train.clip_at", self.train.clip_at, advice));
+        }
+        if self.model.embedding == 0 && self.vectors.file.as_os_str().is_empty() {
+            let advice = "use 1 or more, or name a file in vectors.file";
+            return Err(JobError::senseless("model.embedding", 0, advice));
+        }
+        self.fetch.check().map_err(|error| match error {
+            fetch::ClientError::Setting { name, value, advice } => {
+                JobError::senseless(&format!("fetch.{name}"), value, advice)
+            }
+            other => JobError::senseless("fetch", other, "mend it"),
+        })?;
+        let shape = self.shape(self.model.embedding.max(1));
+        shape.check().and_then(|()| self.settings(shape).check()).map_err(|error| match error {
+            model::Error::Setting { name, found, advice } => {
+                JobError::senseless(name, found, advice)
+            }
+            other => JobError::senseless("model", other, "mend it"),
+        })?;
+        source::check(&self.source)
+    }
+
+    /// How many timely workers to start.
+    pub fn workers(&self) -> usize {
+        if self.workers == 0 { cores() } else { self.workers }
+    }
+
+    /// The shape of the network, its embedding `embedding` wide.
+    pub fn shape(&self, embedding: usize) -> model::Shape {
+        let Model { cell, layers, hidden, tied, dropout, .. } = self.model;
+        model::Shape { cell, layers, hidden, embedding, tied, dropout }
+    }
+
+    /// What the trainer wants to know.
+    pub fn settings(&self, shape: model::Shape) -> model::Settings {
+        let Train { batch, sequence, passes, weight_decay, momentum, clip_at, .. } = self.train;
+        let adam = AdamConstants { weight_decay, ..AdamConstants::default() };
+        model::Settings {
+            shape,
+            vectors: self.vectors.use_as,
+            optimizer: match self.train.optimizer {
+                Optimizer::Adam => model::Optimizer::Adam(adam),
+                Optimizer::AdamW => model::Optimizer::AdamW(adam),
+                Optimizer::Sgd => model::Optimizer::Sgd { momentum, weight_decay },
+            },
+            schedule: Schedule::Constant(self.train.learning_rate),
+            clip: match self.train.clip {
+                Clipping::None => Clip::None,
+                Clipping::Norm => Clip::Norm(clip_at),
+                Clipping::Value => Clip::Value(clip_at),
+            },
+            batch,
+            sequence,
+            passes,
+        }
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,379 @@
+//! The learner: the thread behind the sink that owns the model.
+//!
+//! It takes lessons in order, keeps the account, trains on each chunk as it arrives, and commits at
+//! closed epochs. What it acknowledges is learnt; what it commits is durable. When it fails it
+//! acknowledges nothing more, so the frontier stands still and the runner stops the job.
+
+mod committer;
+
+use std::{
+    io,
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arrow_array::Array;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use model::{NewRow, Trainer};
+use operators::{
+    Epoch,
+    batch::Batch,
+    record::{Admitted, Chunk, Lesson, Reading, Reject, Stage, admitted},
+    vocabulary::SURFACES,
+    wake::Waker,
+};
+
+use crate::{
+    checkpoint::{CheckpointError, Counts, FORMAT, Manifest, State},
+    evaluate::{Evaluation, evaluate, within},
+    events::{ChunkLearnt, Event},
+    job::{Commit, HeldOut},
+    ledger::{Account, Fate, Line},
+    metrics::Metrics,
+};
+use committer::{Committer, Request};
+
+/// Why the learner stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum LearnerError {
+    /// The model failed.
+    #[error("chunk {chunk} ({documents}): {source}")]
+    Chunk {
+        /// The chunk's number.
+        chunk: u64,
+        /// The documents that it was made from.
+        documents: String,
+        /// What the trainer said.
+        source: model::Error,
+    },
+    /// The model failed outside training.
+    #[error(transparent)]
+    Model(#[from] model::Error),
+    /// A checkpoint could not be written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The metrics could not be written.
+    #[error("could not write \"{}\": {source}; the newest checkpoint stays", path.display())]
+    Metrics {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Everything that a run has learnt so far, and where it is kept.
+pub struct Learner {
+    /// The model.
+    pub trainer: Trainer,
+    /// The river's half.
+    pub state: State,
+    /// Where the counters stand.
+    pub counts: Counts,
+    /// What became of the entries; the sum of the ledger.
+    pub account: Account,
+    /// Where measurements go.
+    pub metrics: Metrics,
+    /// The folder of checkpoints.
+    pub checkpoints: PathBuf,
+    /// The file that lists rejects.
+    pub rejects: PathBuf,
+    /// Ids in a full chunk.
+    pub chunk_words: u64,
+    /// When to commit.
+    pub commit: Commit,
+    /// What to score.
+    pub held_out: HeldOut,
+    /// Where to tell.
+    pub events: Sender<Event>,
+    /// Set when the job is to end at the next closed epoch.
+    pub drain: Arc<AtomicBool>,
+}
+
+/// The learner's side of the channels between it and the sink.
+pub struct Seat {
+    /// From the sink.
+    pub lessons: Receiver<Lesson>,
+    /// To the sink: epochs that were learnt.
+    pub learnt: Sender<Epoch>,
+    /// Wakes the sink.
+    pub waker: Waker,
+}
+
+/// How often the learner looks whether the job is to end, while there is nothing to learn.
+pub(crate) const PATROL: Duration = Duration::from_millis(50);
+
+/// How a run stands when the learner has stopped.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The last epoch learnt; none if there was nothing to learn.
+    pub epoch: Option<Epoch>,
+    /// Whether the catalogue was read to its end.
+    pub complete: bool,
+    /// SHA-256 over the weights.
+    pub weights_digest: String,
+    /// The account.
+    pub account: Account,
+    /// Steps taken in the whole life of the run.
+    pub steps: u64,
+    /// The counters.
+    pub counts: Counts,
+    /// Score on the held-out documents, if there are any.
+    pub evaluation: Option<Evaluation>,
+}
+
+impl Learner {
+    /// Takes lessons until the sink hangs up, or until a closed epoch once the job is to end.
+    ///
+    /// # Errors
+    /// The first failure of model, disk or metrics; the newest checkpoint stays as it is.
+    pub fn attend(mut self, seat: &Seat, last: Option<Epoch>) -> Result<Finished, LearnerError> {
+        self.found()?;
+        let mut committer = Committer::start(&self);
+        let mut committed = (last, Instant::now());
+        let mut learnt = last;
+        // Whether all lessons taken belong to closed epochs: only then can a commit be made.
+        let mut at_a_cut = true;
+        let complete = loop {
+            let draining = self.drain.load(Ordering::Acquire);
+            if draining && at_a_cut {
+                break false;
+            }
+            let lesson = match seat.lessons.recv_timeout(PATROL) {
+                Ok(lesson) => lesson,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break !draining,
+            };
+            seat.waker.wake(); // there is room in the channel again
+            at_a_cut = false;
+            match lesson {
+                Lesson::Read(reading) => self.read(reading),
+                Lesson::Chunk(chunk) => self.learn(&chunk)?,
+                Lesson::Closed(epoch, rejects) => {
+                    at_a_cut = true;
+                    self.close(epoch, &rejects);
+                    learnt = Some(epoch);
+                    if committed.1.elapsed().as_secs_f64() >= self.commit.every_seconds {
+                        self.commit(epoch, &mut committer)?;
+                        committed = (learnt, Instant::now());
+                    }
+                    let _sink_has_ended = seat.learnt.send(epoch);
+                    seat.waker.wake();
+                }
+            }
+        };
+        let evaluation = if complete { self.evaluate()? } else { None };
+        if let Some(epoch) = learnt.filter(|_| learnt != committed.0) {
+            self.commit(epoch, &mut committer)?;
+        }
+        committer.finish()?;
+        Ok(Finished {
+            epoch: learnt,
+            complete,
+            weights_digest: self.trainer.weights_digest(),
+            account: self.account,
+            steps: self.trainer.progress().steps,
+            counts: self.counts,
+            evaluation,
+        })
+    }
+
+    /// Gives a new model the rows that every vocabulary has: the end of document and the bytes.
+    fn found(&mut self) -> Result<(), LearnerError> {
+        if self.trainer.network().rows() == 0 {
+            let row = NewRow { vector: None, parts: &[] };
+            self.trainer.append_rows(&[row; SURFACES as usize])?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, reading: Reading) {
+        let words = reading.words.iter().next().expect("a document a batch");
+        let size = |ids: usize| ids as u64;
+        let through = size(self.state.pending.len() + reading.ids.len());
+        let line = Line {
+            epoch: 0, // known when the epoch closes
+            fate: if words.entry.held_out { Fate::HeldOut } else { Fate::Learnt },
+            reason: None,
+            content: hexadecimal(&words.content),
+            fingerprint: hexadecimal(&words.fingerprint.to_be_bytes()),
+            characters: words.characters,
+            words: size(words.keys.len()),
+            spelled: reading.spelled,
+            ids: size(reading.ids.len()),
+            // Fewer ids than a chunk has are pending, so the first one comes with the next chunk.
+            chunk: self.counts.next_chunk,
+            last_chunk: self.counts.next_chunk + through.saturating_sub(1) / self.chunk_words,
+            entry: words.entry.clone(),
+        };
+        if words.entry.held_out {
+            self.state.held_out.push(reading.words.clone());
+        } else {
+            let mut times = vec![0; words.surfaces.len()];
+            words.keys.iter().for_each(|key| times[*key as usize] += 1);
+            for (surface, times) in words.surfaces.iter().flatten().zip(times) {
+                self.state.vocabulary.count(surface, times);
+            }
+            admitted(&reading.admitted).for_each(|word| {
+                self.state.vocabulary.append(word.surface);
+            });
+            if reading.admitted.num_rows() > 0 {
+                self.state.admitted.push(reading.admitted);
+            }
+            self.state.pending.extend_from_slice(reading.ids.values());
+        }
+        self.state.ledger.push(line);
+    }
+
+    fn learn(&mut self, chunk: &Chunk) -> Result<(), LearnerError> {
+        let failed = |learner: &Self, source| LearnerError::Chunk {
+            chunk: chunk.number,
+            documents: learner.documents_of(chunk.number),
+            source,
+        };
+        let batches = std::mem::take(&mut self.state.admitted);
+        let admitted: Vec<Admitted<'_>> = batches.iter().flat_map(admitted).collect();
+        let new: Vec<NewRow<'_>> = admitted
+            .iter()
+            .map(|word| NewRow { vector: word.vector, parts: word.parts })
+            .collect();
+        self.trainer.append_rows(&new).map_err(|source| failed(self, source))?;
+
+        let events = self.events.clone();
+        let mut observe = |step: &model::StepReport| {
+            let _nobody_watches = events.send(Event::Step(*step));
+            ControlFlow::Continue(())
+        };
+        let report = self.trainer.learn(chunk.ids(), &mut observe);
+        let report = report.map_err(|source| failed(self, source))?;
+
+        let characters = self.state.vocabulary.characters(chunk.ids());
+        self.state.pending.drain(..chunk.ids().len());
+        self.counts.next_chunk = chunk.number + 1;
+        self.counts.prequential_nats += report.prequential.nats;
+        self.counts.prequential_ids += report.prequential.targets;
+        let bits = report.prequential.bits();
+        let step = self.trainer.progress().steps;
+        let model::Settings { schedule, passes, .. } = *self.trainer.settings();
+        let learnt = ChunkLearnt {
+            chunk: chunk.number,
+            ids: chunk.ids().len() as u64,
+            characters,
+            prequential_nats: report.prequential.nats,
+            bits_per_character: bits / characters.max(1) as f64,
+            last_pass_loss: report.last_pass.mean(),
+            step,
+            gradient_norm: report.gradient_norms.mean,
+            learning_rate: schedule.rate(step),
+            words_per_second: report.words_per_second(passes),
+            rows: self.trainer.network().rows(),
+        };
+        self.measure("chunk", &learnt)?;
+        self.tell(Event::Chunk(learnt));
+        let every = self.held_out.every_chunks;
+        if every > 0 && self.counts.next_chunk.is_multiple_of(every) {
+            self.evaluate()?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, epoch: Epoch, rejects: &[Batch<Reject>]) {
+        for reject in rejects.iter().flat_map(Batch::iter) {
+            let duplicate = reject.stage == Stage::Deduplicate;
+            self.state.ledger.push(Line {
+                entry: reject.entry,
+                epoch,
+                fate: if duplicate { Fate::Duplicate } else { Fate::Rejected },
+                reason: Some((reject.stage, reject.reason.to_owned())),
+                content: String::new(),
+                fingerprint: String::new(),
+                characters: 0,
+                words: 0,
+                spelled: 0,
+                ids: 0,
+                chunk: self.counts.next_chunk,
+                last_chunk: self.counts.next_chunk,
+            });
+        }
+        let closed = &mut self.state.ledger[self.account.entries as usize..];
+        closed.sort_by_key(|line| line.entry.sequence);
+        for line in closed {
+            line.epoch = epoch;
+            self.account.add(line);
+            self.counts.next_sequence = line.entry.sequence + 1;
+        }
+        self.tell(Event::Learnt(epoch, self.account));
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluation>, LearnerError> {
+        let documents = within(&self.state.held_out, self.held_out.words);
+        if documents.is_empty() {
+            return Ok(None);
+        }
+        let network = self.trainer.network();
+        let evaluation = evaluate(network, &self.state.vocabulary, documents)?;
+        self.measure("held_out", &evaluation)?;
+        self.tell(Event::Evaluated(evaluation));
+        Ok(Some(evaluation))
+    }
+
+    /// Copies what is to be durable, which is all that training waits for, and has it written.
+    fn commit(&mut self, epoch: Epoch, committer: &mut Committer) -> Result<(), LearnerError> {
+        let begun = Instant::now();
+        self.metrics.sync().map_err(|source| self.unmeasured(source))?;
+        self.counts.metrics_bytes = self.metrics.bytes();
+        let model = self.trainer.copy()?;
+        let manifest = Manifest {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch,
+            weights_digest: String::new(), // of the copy, so that training need not wait for it
+            account: self.account,
+            counts: self.counts,
+            trainer: model.state().clone(),
+            files: Default::default(),
+        };
+        let state = self.state.clone();
+        committer.commit(Request { manifest, state, model, stall: begun.elapsed() })?;
+        Ok(())
+    }
+
+    /// Names the documents of a chunk, for whoever has to find out what broke the model.
+    fn documents_of(&self, chunk: u64) -> String {
+        let mut names: Vec<String> = self
+            .state
+            .ledger
+            .iter()
+            .filter(|line| line.fate == Fate::Learnt)
+            .filter(|line| (line.chunk..=line.last_chunk).contains(&chunk))
+            .map(|line| format!("{}:{}", line.entry.source, line.entry.id))
+            .collect();
+        if names.len() > 8 {
+            let more = names.len() - 8;
+            names.truncate(8);
+            names.push(format!("and {more} more"));
+        }
+        names.join(", ")
+    }
+
+    fn measure<T: serde::Serialize>(&mut self, kind: &str, data: &T) -> Result<(), LearnerError> {
+        self.metrics.append(kind, data).map_err(|source| self.unmeasured(source))
+    }
+
+    fn unmeasured(&self, source: io::Error) -> LearnerError {
+        LearnerError::Metrics { path: self.metrics.path().to_owned(), source }
+    }
+
+    fn tell(&self, event: Event) {
+        let _nobody_watches = self.events.send(event);
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,94 @@
+//! Writes checkpoints on a thread of its own, so that training stands still only for the copy.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use crossbeam_channel::{Sender, bounded};
+
+use super::Learner;
+use crate::{
+    checkpoint::{self, CheckpointError, Manifest, State},
+    events::Event,
+    ledger::{Fate, Line},
+};
+
+/// One checkpoint to write.
+pub(super) struct Request {
+    pub manifest: Manifest,
+    pub state: State,
+    pub model: model::Frozen,
+    /// How long training stood still for the copy.
+    pub stall: Duration,
+}
+
+/// The thread, and the way to it.
+pub(super) struct Committer {
+    requests: Option<Sender<Request>>,
+    thread: Option<JoinHandle<Result<(), CheckpointError>>>,
+}
+
+impl Committer {
+    pub fn start(learner: &Learner) -> Self {
+        let (home, rejects) = (learner.checkpoints.clone(), learner.rejects.clone());
+        let (events, keep) = (learner.events.clone(), learner.commit.keep);
+        // One is written while at most one waits: a slow disk must not pile up copies of the model.
+        let (requests, todo) = bounded::<Request>(1);
+        let write = move || {
+            for mut request in todo {
+                let epoch = request.manifest.epoch;
+                request.manifest.weights_digest = request.model.weights_digest();
+                checkpoint::write(&home, request.manifest, &request.state, &request.model, keep)?;
+                list_rejects(&rejects, &request.state.ledger)?;
+                let _nobody_watches = events.send(Event::Committed(epoch, request.stall));
+            }
+            Ok(())
+        };
+        let thread = std::thread::Builder::new().name("commit".into()).spawn(write);
+        Self { requests: Some(requests), thread: Some(thread.expect("a thread can be started")) }
+    }
+
+    /// Hands a checkpoint over. If the one before it could not be written, says why.
+    pub fn commit(&mut self, request: Request) -> Result<(), CheckpointError> {
+        let sent = self.requests.as_ref().map(|requests| requests.send(request));
+        match sent {
+            Some(Ok(())) => Ok(()),
+            _ => self.join(),
+        }
+    }
+
+    /// Waits until everything is written.
+    pub fn finish(mut self) -> Result<(), CheckpointError> {
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<(), CheckpointError> {
+        self.requests = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(written)) => written,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Lists what could not be used, from the account that is committed: so the list never says more or
+/// less than the checkpoint.
+fn list_rejects(path: &Path, ledger: &[Line]) -> Result<(), CheckpointError> {
+    let mut lines = String::new();
+    for line in ledger.iter().filter(|line| line.fate == Fate::Rejected) {
+        let Some((stage, reason)) = &line.reason else { continue };
+        let reject = serde_json::json!({
+            "source": line.entry.source, "id": line.entry.id, "title": line.entry.title,
+            "url": line.entry.url, "epoch": line.epoch, "stage": stage, "reason": reason,
+        });
+        lines += &format!("{reject}\n");
+    }
+    let aside: PathBuf = path.with_extension("jsonl.writing");
+    fs::write(&aside, lines)
+        .and_then(|()| fs::rename(&aside, path))
+        .map_err(|source| CheckpointError::File { doing: "write", path: path.into(), source })
+}
