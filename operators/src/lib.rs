@@ -7,8 +7,10 @@
 //! Every stage has two parts: an engine (plain types and functions, tested without a dataflow) and
 //! a thin operator, an extension trait on the stream that moves batches through the engine.
 
+pub mod analyzer;
 pub mod batch;
 pub mod record;
+pub mod tokenize;
 
 /// The timely timestamp: a numbered slice of the catalogue, the unit of order and of commit.
 pub type Epoch = u64;
