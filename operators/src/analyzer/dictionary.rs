@@ -50,9 +50,9 @@ pub enum DictionaryError {
         /// What the builder said.
         source: LinderaError,
     },
-    /// What was compiled is not what was written.
+    /// What is there is not what this program wrote, or would write.
     #[error(
-        "the compiled dictionary in {folder} is damaged ({what}); delete that folder, \
+        "the compiled dictionary in {folder} cannot be used ({what}); delete that folder, \
          it is made again from the sources"
     )]
     Damaged {

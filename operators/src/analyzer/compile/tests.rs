@@ -64,3 +64,13 @@ fn a_file_that_was_not_written_here_is_damage() {
     fs::write(folder.join("dict.extra"), "?").unwrap();
     assert!(matches!(compiled(home.path()), Err(DictionaryError::Damaged { .. })));
 }
+
+#[test]
+fn a_dictionary_of_another_recipe_is_refused() {
+    let home = home();
+    let list = compiled(home.path()).unwrap().join(SUMS);
+    let text = fs::read_to_string(&list).unwrap();
+    fs::write(&list, text.replacen("recipe 1", "recipe 0", 1)).unwrap();
+    let error = compiled(home.path()).unwrap_err().to_string();
+    assert!(error.contains("another version"), "{error}");
+}
