@@ -9,8 +9,10 @@
 
 pub mod analyzer;
 pub mod batch;
+pub mod embed;
 pub mod record;
 pub mod tokenize;
+pub mod vectors;
 
 /// The timely timestamp: a numbered slice of the catalogue, the unit of order and of commit.
 pub type Epoch = u64;
