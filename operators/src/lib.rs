@@ -8,11 +8,13 @@
 //! a thin operator, an extension trait on the stream that moves batches through the engine.
 
 pub mod admit;
+pub mod analyzer;
 pub mod batch;
 pub mod catalogue;
 pub mod chunk;
 pub mod decode;
 pub mod deduplicate;
+pub mod embed;
 pub mod extract;
 pub mod fault;
 pub mod fetch;
@@ -20,7 +22,9 @@ pub mod frontier;
 pub mod record;
 pub mod resequence;
 pub mod route;
+pub mod tokenize;
 pub mod train;
+pub mod vectors;
 pub mod vocabulary;
 pub mod wake;
 
