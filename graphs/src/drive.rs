@@ -102,9 +102,7 @@ pub(crate) struct Lexicon {
 
 impl Lexicon {
     pub fn open(job: &Job) -> Result<Self, RunError> {
-        let home = &job.dictionary.directory;
-        let unset = home.as_os_str().is_empty();
-        let dictionary = Dictionary::open(&if unset { Dictionary::locate() } else { home.clone() })?;
+        let dictionary = open_dictionary(job)?;
         let file = &job.vectors.file;
         let vectors = match file.as_os_str().is_empty() {
             true => None,
@@ -112,6 +110,13 @@ impl Lexicon {
         };
         Ok(Self { dictionary, vectors })
     }
+}
+
+/// The dictionary of a job: where it says, else wherever set-up has put it.
+pub(crate) fn open_dictionary(job: &Job) -> Result<Arc<Dictionary>, RunError> {
+    let home = &job.dictionary.directory;
+    let unset = home.as_os_str().is_empty();
+    Ok(Dictionary::open(&if unset { Dictionary::locate() } else { home.clone() })?)
 }
 
 /// What earlier runs leave to the river.

@@ -5,13 +5,17 @@
 
 pub mod checkpoint;
 pub mod directory;
+mod drive;
 pub mod evaluate;
 pub mod events;
+pub mod export;
 pub mod job;
 pub mod learner;
 pub mod ledger;
 pub mod listing;
 pub mod metrics;
+mod river;
 pub mod run;
 pub mod sample;
-pub mod training;
+pub mod trained;
+mod training;

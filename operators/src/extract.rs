@@ -42,6 +42,8 @@ pub enum Rule {
     Selector(String),
     /// The whole body, which is plain text; only byte order mark and line ends are changed.
     PlainText,
+    /// By the selector if the body begins with `<`, else as plain text: for files of both kinds.
+    Sniffed(String),
 }
 
 /// A selector that is none.
@@ -83,7 +85,7 @@ pub struct Extractor {
 #[derive(Clone, Debug)]
 enum Means {
     Aozora,
-    Selector { selector: Selector, written: String },
+    Selector { selector: Selector, written: String, sniffs: bool },
     PlainText,
 }
 
@@ -92,7 +94,8 @@ impl Extractor {
     pub fn new(rule: &Rule) -> Result<Self, BadSelector> {
         let means = match rule {
             Rule::Aozora => Means::Aozora,
-            Rule::Selector(written) => Means::Selector {
+            Rule::Selector(written) | Rule::Sniffed(written) => Means::Selector {
+                sniffs: matches!(rule, Rule::Sniffed(_)),
                 selector: Selector::parse(written).map_err(|cause| BadSelector {
                     selector: written.clone(),
                     cause: cause.to_string(),
@@ -106,12 +109,16 @@ impl Extractor {
 
     /// The text of a page: lines ended by `\n`, never blank, no markup.
     pub fn text(&self, body: &[u8], charset: Option<&str>) -> Result<String, Unreadable> {
-        let content = match self.means {
+        let means = match &self.means {
+            Means::Selector { sniffs: true, .. } if !looks_like_markup(body) => &Means::PlainText,
+            means => means,
+        };
+        let content = match means {
             Means::PlainText => Content::Text,
             Means::Aozora | Means::Selector { .. } => Content::Html,
         };
         let page = decode(body, charset, content)?;
-        let text = match &self.means {
+        let text = match means {
             Means::PlainText => page.replace("\r\n", "\n").replace('\r', "\n"),
             Means::Aozora => {
                 let html = markup::parse(&page)?;
@@ -122,7 +129,7 @@ impl Extractor {
                     })?,
                 }
             }
-            Means::Selector { selector, written } => {
+            Means::Selector { selector, written, .. } => {
                 let html = markup::parse(&page)?;
                 selected::text(&html, selector, page.len())
                     .ok_or_else(|| Unreadable::NoMainText(format!("nothing matches `{written}`")))?
@@ -130,6 +137,13 @@ impl Extractor {
         };
         if text.trim().is_empty() { Err(Unreadable::Empty) } else { Ok(text) }
     }
+}
+
+/// Whether the first thing in the body, after a byte order mark and blanks, is `<`.
+fn looks_like_markup(body: &[u8]) -> bool {
+    let marked = [b"\xEF\xBB\xBF".as_slice(), b"\xFF\xFE", b"\xFE\xFF"];
+    let body = marked.iter().find_map(|mark| body.strip_prefix(*mark)).unwrap_or(body);
+    body.iter().find(|byte| !b" \t\r\n\0".contains(byte)) == Some(&b'<')
 }
 
 /// The extractors by the names of their sources, shared by all workers of a process. A source that

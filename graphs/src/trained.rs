@@ -1,0 +1,204 @@
+//! A run as it stands at its newest valid checkpoint, opened to read: to write with, to score with,
+//! or to look at.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use model::{DeviceChoice, Network, Sampler};
+use operators::{
+    analyzer::Dictionary,
+    batch::Batch,
+    catalogue::files::{self, FilesError},
+    extract::{Extractor, Rule, Unreadable, fingerprint},
+    record::{Document, DocumentRow, Entry, Words},
+    tokenize::Tokenizer,
+};
+
+use crate::{
+    checkpoint::{self, CheckpointError, Manifest, State},
+    directory::{self, DirectoryError},
+    drive::{RunError, open_dictionary},
+    evaluate::{Evaluation, evaluate},
+    job::Job,
+};
+
+/// Why a run cannot be read, or a text not be scored.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainedError {
+    /// There is no run.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// Its checkpoints cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Every checkpoint is damaged.
+    #[error("no checkpoint in \"{}\" is whole: {reasons}", path.display())]
+    AllDamaged {
+        /// The run directory.
+        path: PathBuf,
+        /// What is wrong with each.
+        reasons: String,
+    },
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] model::Error),
+    /// The dictionary cannot be opened, say.
+    #[error(transparent)]
+    Run(#[from] Box<RunError>),
+    /// The files cannot be listed.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// A file cannot be read.
+    #[error("could not read \"{}\": {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file has no text.
+    #[error("could not take text from \"{}\": {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: Unreadable,
+    },
+    /// Nothing was held out.
+    #[error("the run holds nothing out yet; name files to score, or set held_out.share higher")]
+    NothingHeldOut,
+}
+
+/// What a run's newest valid checkpoint says, without the model.
+#[derive(Debug)]
+pub struct Looked {
+    /// The checkpoint's folder.
+    pub path: PathBuf,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Newer checkpoints that are damaged, with the reason.
+    pub passed_over: Vec<(PathBuf, String)>,
+}
+
+/// Looks at a run.
+///
+/// # Errors
+/// If there is none, or none of its checkpoints is whole.
+pub fn look(run: &Path) -> Result<Looked, TrainedError> {
+    let choice = checkpoint::newest(&directory::checkpoints(run))?;
+    match choice.valid {
+        Some((path, manifest)) => Ok(Looked { path, manifest, passed_over: choice.passed_over }),
+        None if choice.passed_over.is_empty() => {
+            Err(DirectoryError::Empty { path: run.into() }.into())
+        }
+        None => {
+            let reasons = choice
+                .passed_over
+                .iter()
+                .map(|(path, reason)| format!("{}: {reason}", path.display()))
+                .collect::<Vec<_>>();
+            Err(TrainedError::AllDamaged { path: run.into(), reasons: reasons.join("; ") })
+        }
+    }
+}
+
+/// A model with the vocabulary it was trained on and the analyzer that cuts text for it.
+pub struct Trained {
+    /// The network.
+    pub network: Network,
+    /// What the river knew.
+    pub state: State,
+    /// The checkpoint's manifest.
+    pub manifest: Manifest,
+    dictionary: Arc<Dictionary>,
+}
+
+impl Trained {
+    /// Opens a run on a device (`auto`, `cpu` or `cuda:N`).
+    ///
+    /// # Errors
+    /// As [`look`], and if model, dictionary or device cannot be had.
+    pub fn open(run: &Path, device: &str) -> Result<Self, TrainedError> {
+        let Looked { path, manifest, .. } = look(run)?;
+        // The job tells where the dictionary is; a run whose job file was lost has the default.
+        let job = std::fs::read_to_string(directory::job(run)).ok();
+        let job = job.and_then(|text| toml::from_str::<Job>(&text).ok()).unwrap_or_default();
+        model::device::set_threads(job.train.threads);
+        Ok(Self {
+            network: Network::load(&path, device.parse::<DeviceChoice>()?.open()?)?,
+            state: State::read(&path)?,
+            manifest,
+            dictionary: open_dictionary(&job).map_err(Box::new)?,
+        })
+    }
+
+    /// The ids of a text, as this model reads it.
+    pub fn ids(&self, text: &str) -> Vec<u32> {
+        let words = self.words(Entry::default(), [0; 32], text);
+        let words = words.iter().next().expect("one document");
+        let rows = self.network.rows() as u32;
+        self.state.vocabulary.encode(words.keys, words.surfaces.iter().flatten(), rows).ids
+    }
+
+    /// A text that goes on from `prompt` by `words` ids.
+    ///
+    /// # Errors
+    /// If the sampler's settings leave nothing to say, or libtorch fails.
+    pub fn write(
+        &self,
+        prompt: &str,
+        words: usize,
+        sampler: Sampler,
+    ) -> Result<String, TrainedError> {
+        let ids = self.ids(prompt);
+        let written = model::sample::generate(&self.network, &ids, sampler, &[])?
+            .take(words)
+            .collect::<Result<Vec<u32>, _>>()?;
+        Ok(self.state.vocabulary.decode(&written))
+    }
+
+    /// Scores the documents that the run has held out.
+    ///
+    /// # Errors
+    /// If there are none, or libtorch fails.
+    pub fn evaluate_held_out(&self) -> Result<Evaluation, TrainedError> {
+        if self.state.held_out.is_empty() {
+            return Err(TrainedError::NothingHeldOut);
+        }
+        Ok(evaluate(&self.network, &self.state.vocabulary, &self.state.held_out)?)
+    }
+
+    /// Scores files: plain text or HTML (its `.main_text`, else its body), in any charset.
+    ///
+    /// # Errors
+    /// If one cannot be read or has no text, or libtorch fails.
+    pub fn evaluate_files(&self, patterns: &[String]) -> Result<Evaluation, TrainedError> {
+        let rule = Rule::Sniffed(".main_text, body:not(:has(.main_text))".into());
+        let extractor = Extractor::new(&rule).expect("our own selector");
+        let mut documents = Vec::new();
+        for file in files::entries(patterns)? {
+            let path = file.url.to_file_path().expect("files have paths");
+            let body = std::fs::read(&path)
+                .map_err(|source| TrainedError::File { path: path.clone(), source })?;
+            let text = extractor
+                .text(&body, None)
+                .map_err(|source| TrainedError::Unreadable { path, source })?;
+            documents.push(self.words(Entry::default(), [0; 32], &text));
+        }
+        Ok(evaluate(&self.network, &self.state.vocabulary, &documents)?)
+    }
+
+    fn words(&self, entry: Entry, content: [u8; 32], text: &str) -> Batch<Words> {
+        let document = DocumentRow {
+            entry,
+            content,
+            fingerprint: fingerprint(text),
+            characters: text.chars().count() as u64,
+            text,
+        };
+        let documents = Batch::<Document>::of(0, [document]);
+        Tokenizer::new(Arc::clone(&self.dictionary)).tokenize(&documents)
+    }
+}
