@@ -1,1 +1,42 @@
 //! The network, its optimizer, its trainer and its voice. Knows tensors; knows no dataflow.
+//!
+//! A [`Trainer`] owns a [`Network`] and everything that training changes: it learns chunk after
+//! chunk of word ids, grows a row for every new word, and can be copied, written and loaded so that
+//! the loaded trainer goes on bit for bit as the unbroken one would have. A [`Network`] alone
+//! scores text ([`Network::score`]) and continues it ([`Sampler`]).
+//!
+//! What is random here (first weights, rows of new words, dropout, sampling) is drawn by generators
+//! that are functions of a seed and a name or number, never by one that remembers: nothing of them
+//! need be saved. On one machine, on the CPU, in float32 and with a fixed number of threads, the
+//! same calls give the same bits.
+
+pub mod clip;
+pub mod device;
+pub mod digest;
+mod error;
+pub mod ext;
+pub mod layout;
+pub mod network;
+pub mod optimizer;
+pub mod sample;
+pub mod score;
+mod seed;
+pub mod settings;
+pub mod shape;
+pub mod state;
+pub mod trainer;
+
+pub use clip::Clip;
+pub use device::DeviceChoice;
+pub use error::Error;
+pub use network::{Network, NewRow};
+pub use optimizer::Optimizer;
+pub use sample::Sampler;
+pub use score::Score;
+pub use settings::{Schedule, Settings, Vectors};
+pub use shape::{Cell, Shape};
+pub use state::{Frozen, TrainerState};
+pub use trainer::{ChunkReport, StepReport, Trainer};
+
+/// The word id that stands between documents, and before the first.
+pub const DOCUMENT: u32 = 0;

@@ -1,0 +1,88 @@
+//! What a trainer is told, as meant: nothing optional is left open here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Clip, Error, Optimizer, Shape};
+
+/// What becomes of pretrained vectors. Words without one are learnt in every case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vectors {
+    /// Rows start from vectors and stay there. With tied output weights the output's rows stay too.
+    Frozen,
+    /// Rows start from vectors and learn.
+    Tuned,
+    /// Vectors are not used.
+    Learned,
+}
+
+/// The learning rate as a function of the step: a pure function, so there is nothing to save.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// The same rate at every step.
+    Constant(f64),
+}
+
+impl Schedule {
+    /// The rate of step `step`, counted from 1.
+    pub fn rate(self, _step: u64) -> f64 {
+        match self {
+            Schedule::Constant(rate) => rate,
+        }
+    }
+
+    /// Refuses rates that learn nothing or in the wrong direction.
+    pub fn check(self) -> Result<(), Error> {
+        let Schedule::Constant(rate) = self;
+        if rate.is_finite() && rate > 0.0 {
+            return Ok(());
+        }
+        let (name, found) = ("train.learning_rate", rate.to_string());
+        Err(Error::Setting { name, found, advice: "use a value above 0" })
+    }
+}
+
+/// How a model is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The network's shape.
+    pub shape: Shape,
+    /// What becomes of pretrained vectors.
+    pub vectors: Vectors,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// The learning rate of each step.
+    pub schedule: Schedule,
+    /// How gradients are clipped.
+    pub clip: Clip,
+    /// How many lanes a chunk is cut into.
+    pub batch: usize,
+    /// How many columns a window has at most: how far back gradients reach.
+    pub sequence: usize,
+    /// How many sweeps are made over each chunk.
+    pub passes: u32,
+}
+
+impl Settings {
+    /// Refuses settings that make no sense.
+    pub fn check(&self) -> Result<(), Error> {
+        self.shape.check()?;
+        self.optimizer.check()?;
+        self.schedule.check()?;
+        self.clip.check()?;
+        let positive = [
+            ("train.batch", self.batch),
+            ("train.sequence", self.sequence),
+            ("train.passes", self.passes as usize),
+        ];
+        for (name, found) in positive {
+            if found == 0 {
+                let found = found.to_string();
+                return Err(Error::Setting { name, found, advice: "use 1 or more" });
+            }
+        }
+        Ok(())
+    }
+}

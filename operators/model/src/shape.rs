@@ -1,0 +1,86 @@
+//! The shape of a network, as meant: everything that decides which tensors there are, but for the
+//! number of rows, which grows with the vocabulary.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The recurrent cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cell {
+    /// Elman's network with tanh (1990).
+    Rnn,
+    /// ReLU, started from the identity (Le, Jaitly and Hinton 2015).
+    Irnn,
+    /// Long short-term memory (Hochreiter and Schmidhuber 1997), with forget gates.
+    Lstm,
+    /// Gated recurrent unit (Cho et al. 2014), in PyTorch's variant.
+    Gru,
+}
+
+impl Cell {
+    /// How many blocks of `hidden` rows each weight matrix has.
+    pub fn gates(self) -> usize {
+        match self {
+            Cell::Rnn | Cell::Irnn => 1,
+            Cell::Gru => 3,
+            Cell::Lstm => 4,
+        }
+    }
+
+    /// How many tensors are carried from column to column: the output, and the LSTM's cell.
+    pub fn states(self) -> usize {
+        if self == Cell::Lstm { 2 } else { 1 }
+    }
+}
+
+/// The shape of a network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    /// The recurrent cell.
+    pub cell: Cell,
+    /// How many recurrent layers are stacked.
+    pub layers: usize,
+    /// Width of each recurrent layer.
+    pub hidden: usize,
+    /// Width of the embedding; with pretrained vectors, their dimension.
+    pub embedding: usize,
+    /// Whether the output weights are the embedding itself (Press and Wolf 2017), behind a
+    /// projection where `hidden` and `embedding` differ.
+    pub tied: bool,
+    /// Share of the non-recurrent activations that is zeroed in training (Zaremba et al. 2014):
+    /// on the embedding, between the layers, and before the output.
+    pub dropout: f64,
+}
+
+impl Shape {
+    /// Whether a projection lies between the last layer and the output.
+    pub fn projects(&self) -> bool {
+        self.tied && self.hidden != self.embedding
+    }
+
+    /// Refuses shapes that no network can have.
+    pub fn check(&self) -> Result<(), Error> {
+        let positive = [
+            ("model.layers", self.layers),
+            ("model.hidden", self.hidden),
+            ("model.embedding", self.embedding),
+        ];
+        for (name, found) in positive {
+            if found == 0 {
+                let found = found.to_string();
+                return Err(Error::Setting { name, found, advice: "use 1 or more" });
+            }
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(Error::Setting {
+                name: "model.dropout",
+                found: self.dropout.to_string(),
+                advice: "use 0 or more, and less than 1",
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,316 @@
+//! The laws of training and of resuming.
+
+use std::path::Path;
+
+use tch::{Device, Kind};
+
+use super::*;
+use crate::network::host;
+use crate::optimizer::AdamConstants;
+use crate::{Cell, Clip, Optimizer, Schedule, Score, Shape, Vectors, state};
+
+const ADAM: Optimizer =
+    Optimizer::Adam(AdamConstants { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 });
+const SGD: Optimizer = Optimizer::Sgd { momentum: 0.0, weight_decay: 0.0 };
+const UNKNOWN: NewRow<'_> = NewRow { vector: None, parts: &[] };
+
+fn settings() -> Settings {
+    crate::device::set_threads(1);
+    Settings {
+        shape: Shape {
+            cell: Cell::Lstm,
+            layers: 2,
+            hidden: 12,
+            embedding: 8,
+            tied: true,
+            dropout: 0.0,
+        },
+        vectors: Vectors::Tuned,
+        optimizer: ADAM,
+        schedule: Schedule::Constant(0.01),
+        clip: Clip::Norm(1.0),
+        batch: 3,
+        sequence: 5,
+        passes: 2,
+    }
+}
+
+fn trainer(settings: &Settings, rows: usize) -> Trainer {
+    let mut trainer = Trainer::new(settings, 5, Device::Cpu).expect("valid settings");
+    trainer.append_rows(&vec![UNKNOWN; rows]).expect("unknown words need nothing");
+    trainer
+}
+
+fn quietly(_: &StepReport) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn learn(trainer: &mut Trainer, words: &[u32]) -> ChunkReport {
+    trainer.learn(words, &mut quietly).expect("a chunk that can be learnt")
+}
+
+/// Words without a pattern, below `rows`.
+fn noise(count: usize, rows: u32, seed: u64) -> Vec<u32> {
+    let mut generator = seed::generator(seed, "test", 0);
+    (0..count).map(|_| (seed::unit(&mut generator) * rows as f32) as u32).collect()
+}
+
+#[test]
+fn every_cell_learns_a_cycle_almost_to_certainty() {
+    let cycle: Vec<u32> = (0..240).map(|i| [1, 2, 1, 3, 4, 2, 5, 6][i % 8]).collect();
+    for cell in [Cell::Rnn, Cell::Irnn, Cell::Lstm, Cell::Gru] {
+        let mut settings = settings();
+        settings.shape = Shape { cell, layers: 1, hidden: 24, ..settings.shape };
+        // The identity neither forgets nor forgives: it wants smaller steps.
+        let rate = if cell == Cell::Irnn { 0.001 } else { 0.01 };
+        settings.schedule = Schedule::Constant(rate);
+        let mut trainer = trainer(&settings, 7);
+        let first = trainer.network().score(&cycle).expect("known words").mean();
+        assert!((first - 7f64.ln()).abs() < 0.2, "{cell:?} starts at {first}, not near ln 7");
+        let last = (0..25).map(|_| learn(&mut trainer, &cycle).prequential.mean()).last();
+        assert!(last.expect("25 chunks") < 0.05, "{cell:?} ends at {last:?}");
+    }
+}
+
+/// Four chunks, before each of which rows are appended; saved and loaded before those named.
+fn history(settings: &Settings, reload_before: &[usize]) -> (String, Vec<Score>, Vec<f32>) {
+    let folder = tempfile::tempdir().expect("a folder to write to");
+    let mut trainer = trainer(settings, 4);
+    let mut scores = Vec::new();
+    for chunk in 0..4usize {
+        if reload_before.contains(&chunk) {
+            trainer.save(folder.path()).expect("saved");
+            drop(trainer);
+            trainer = Trainer::load(folder.path(), settings, Device::Cpu).expect("loaded");
+        }
+        let vector: Vec<f32> = (0..8).map(|i| ((i + chunk) as f32).sin()).collect();
+        let new = [
+            NewRow { vector: Some(&vector), parts: &[] },
+            NewRow { vector: None, parts: &[1, 2] },
+            UNKNOWN,
+        ];
+        trainer.append_rows(&new).expect("rows that can be made");
+        let words = noise(61, trainer.network().rows() as u32, chunk as u64);
+        scores.push(learn(&mut trainer, &words).prequential);
+    }
+    let state = trainer.state.0.iter().flat_map(host).collect();
+    (trainer.weights_digest(), scores, state)
+}
+
+#[test]
+fn a_trainer_that_is_saved_and_loaded_goes_on_bit_for_bit() {
+    for cell in [Cell::Lstm, Cell::Gru, Cell::Irnn] {
+        for (optimizer, vectors) in [(ADAM, Vectors::Frozen), (SGD, Vectors::Learned)] {
+            let mut settings = settings();
+            settings.shape = Shape { cell, dropout: 0.3, ..settings.shape };
+            (settings.optimizer, settings.vectors) = (optimizer, vectors);
+            let unbroken = history(&settings, &[]);
+            for reload_before in [&[1][..], &[3], &[0, 2], &[1, 2, 3]] {
+                assert_eq!(unbroken, history(&settings, reload_before), "{reload_before:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn another_seed_is_another_model() {
+    let settings = settings();
+    let digest = |seed| {
+        let mut trainer = Trainer::new(&settings, seed, Device::Cpu).expect("valid settings");
+        trainer.append_rows(&[UNKNOWN; 4]).expect("unknown words need nothing");
+        learn(&mut trainer, &noise(30, 4, 0));
+        trainer.weights_digest()
+    };
+    assert_ne!(digest(1), digest(2));
+}
+
+#[test]
+fn after_as_many_passes_as_lanes_every_lane_reads_on_from_the_one_before() {
+    // Steps too small to change a float32 leave the hidden state as the only thing that moves. It is
+    // right in lane 0 at once, and in one lane more after each roll.
+    let mut settings = settings();
+    (settings.optimizer, settings.schedule) = (SGD, Schedule::Constant(1e-30));
+    (settings.batch, settings.passes) = (4, 4);
+    let words = noise(96, 6, 3);
+    let (first, second) = words.split_at(48); // 4 lanes of 12, in windows of 4
+    let mut trainer = trainer(&settings, 6);
+    // Louder weights, so that a wrong state shows.
+    let parameters = trainer.network.parameters();
+    parameters.iter().for_each(|p| {
+        let _ = p.tensor.detach().g_mul_scalar_(4.0);
+    });
+    drop(parameters);
+    let expected = trainer.network().score(first).expect("known words").nats;
+    let both = trainer.network().score(&words).expect("known words").nats;
+    let found = learn(&mut trainer, first);
+    assert!((found.last_pass.nats - expected).abs() < 1e-3, "{found:?} is not {expected}");
+    assert!((found.prequential.nats - expected).abs() > 1e-2, "the state does not matter here");
+    let found = learn(&mut trainer, second).last_pass.nats;
+    assert!((found - (both - expected)).abs() < 1e-3, "{found} is not {}", both - expected);
+}
+
+#[test]
+fn the_prequential_loss_is_scored_before_each_step_and_without_dropout() {
+    let words = noise(50, 6, 1);
+    let mut settings = settings();
+    let mut sum = Score::default();
+    let report = trainer(&settings, 6)
+        .learn(&words, &mut |step| {
+            if step.pass == 0 {
+                sum += step.score;
+            }
+            ControlFlow::Continue(())
+        })
+        .expect("a chunk that can be learnt");
+    assert_eq!(report.prequential, sum);
+    assert_eq!((sum.targets, report.last_pass.targets), (50, 50));
+    assert_eq!(report.steps, 8); // 17 columns in 4 windows, twice
+
+    (settings.optimizer, settings.schedule) = (SGD, Schedule::Constant(1e-30));
+    settings.sequence = 50; // one window: dropout cannot reach the score through the state
+    let without = learn(&mut trainer(&settings, 6), &words);
+    settings.shape.dropout = 0.5;
+    let with = learn(&mut trainer(&settings, 6), &words);
+    assert_eq!(with.prequential, without.prequential);
+    assert_ne!(with.last_pass, without.last_pass);
+}
+
+#[test]
+fn frozen_rows_stay_and_the_others_learn() {
+    let vector = [1f32, 0.0, 2.0, 0.0, 3.0, 0.0, 4.0, 0.0];
+    let rows = [UNKNOWN, NewRow { vector: Some(&vector), parts: &[] }];
+    for vectors in [Vectors::Frozen, Vectors::Tuned] {
+        let constants = AdamConstants { weight_decay: 0.1, ..Default::default() };
+        let optimizer = Optimizer::AdamW(constants);
+        let mut trainer = trainer(&Settings { vectors, optimizer, ..settings() }, 0);
+        trainer.append_rows(&rows).expect("rows that can be made");
+        let before = host(&trainer.network.parameters()[0].tensor.copy());
+        learn(&mut trainer, &noise(40, 2, 2));
+        let after = host(trainer.network.parameters()[0].tensor);
+        assert_ne!(before[..8], after[..8]);
+        assert_eq!(before[8..] == after[8..], vectors == Vectors::Frozen);
+    }
+}
+
+#[test]
+fn gradients_are_contiguous_and_share_no_memory() {
+    for cell in [Cell::Rnn, Cell::Lstm, Cell::Gru] {
+        let mut settings = settings();
+        settings.shape.cell = cell;
+        let trainer = trainer(&settings, 4);
+        let words = Tensor::ones([5, 3], (Kind::Int64, Device::Cpu));
+        let (nats, _) = trainer.window_nats(&words, &words, true).expect("CPU");
+        let parameters = trainer.network.parameters();
+        let gradients = gradients(&nats, &parameters).expect("CPU");
+        let mut places: Vec<usize> = gradients.iter().map(|g| g.data_ptr() as usize).collect();
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(places.len(), parameters.len(), "{cell:?}");
+        for (gradient, parameter) in gradients.iter().zip(&parameters) {
+            assert!(gradient.is_contiguous());
+            assert_eq!(gradient.size(), parameter.tensor.size());
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_trainer_refuses_to_pass_for_a_finished_one() {
+    let mut trainer = trainer(&settings(), 4);
+    let mut steps = 0;
+    let outcome = trainer.learn(&noise(60, 4, 0), &mut |_| {
+        steps += 1;
+        if steps == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(matches!(outcome, Err(Error::Interrupted { step: 3 })), "{outcome:?}");
+    assert!(matches!(trainer.copy(), Err(Error::Unfinished)));
+    assert!(matches!(trainer.append_rows(&[UNKNOWN]), Err(Error::Unfinished)));
+    assert!(matches!(trainer.learn(&[1], &mut quietly), Err(Error::Unfinished)));
+}
+
+#[test]
+fn divergence_is_an_error_that_names_the_step() {
+    let mut settings = settings();
+    (settings.optimizer, settings.clip) = (SGD, Clip::None);
+    settings.schedule = Schedule::Constant(1e38);
+    let outcome = trainer(&settings, 4).learn(&noise(60, 4, 0), &mut quietly);
+    assert!(matches!(outcome, Err(Error::Diverged { step: 2, .. })), "{outcome:?}");
+}
+
+#[test]
+fn unknown_words_and_empty_chunks_change_nothing() {
+    let mut trainer = trainer(&settings(), 4);
+    let digest = trainer.weights_digest();
+    let outcome = trainer.learn(&[1, 4], &mut quietly);
+    assert!(matches!(outcome, Err(Error::UnknownWord { word: 4, rows: 4 })), "{outcome:?}");
+    assert_eq!(learn(&mut trainer, &[]).prequential.targets, 0);
+    assert_eq!((trainer.progress(), trainer.weights_digest()), (Progress::default(), digest));
+}
+
+fn saved(folder: &Path) -> Settings {
+    let settings = settings();
+    let mut trainer = trainer(&settings, 4);
+    learn(&mut trainer, &noise(30, 4, 0));
+    trainer.save(folder).expect("saved");
+    settings
+}
+
+#[test]
+fn damaged_files_are_errors_that_name_them() {
+    let folder = tempfile::tempdir().expect("a folder to write to");
+    let settings = saved(folder.path());
+    let files = [state::MODEL_FILE, state::OPTIMIZER_FILE, state::STATE_FILE, state::TRAINER_FILE];
+    for name in files {
+        let path = folder.path().join(name);
+        let whole = std::fs::read(&path).expect("just written");
+        let refuse = |bytes: Option<&[u8]>| {
+            match bytes {
+                Some(bytes) => std::fs::write(&path, bytes).expect("a writable folder"),
+                None => std::fs::remove_file(&path).expect("it was there"),
+            }
+            let error = Trainer::load(folder.path(), &settings, Device::Cpu).expect_err("damaged");
+            assert!(error.to_string().contains(name), "{error}");
+        };
+        for length in [0, 1, 8, 40, whole.len() / 2, whole.len() - 1] {
+            refuse(Some(&whole[..length]));
+        }
+        refuse(Some(&[0xFF; 100]));
+        refuse(None);
+        std::fs::write(&path, &whole).expect("a writable folder");
+    }
+    // One model's moments beside another's weights.
+    std::fs::copy(folder.path().join(files[0]), folder.path().join(files[1])).expect("copied");
+    let error = Trainer::load(folder.path(), &settings, Device::Cpu).expect_err("foreign");
+    assert!(error.to_string().contains("optimizer.safetensors is not usable"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_of_another_shape_is_refused_and_other_rates_are_taken() {
+    let folder = tempfile::tempdir().expect("a folder to write to");
+    let settings = saved(folder.path());
+    let mut other = settings.clone();
+    other.shape.hidden = 13;
+    let error = Trainer::load(folder.path(), &other, Device::Cpu).expect_err("another shape");
+    let expected = "the checkpoint has `model.hidden` 12, the job asks for 13; use the \
+                    checkpoint's, or begin a new run";
+    assert_eq!(error.to_string(), expected);
+    let slower = Settings { schedule: Schedule::Constant(1e-4), passes: 1, ..settings };
+    let trainer = Trainer::load(folder.path(), &slower, Device::Cpu).expect("only rates differ");
+    assert_eq!(trainer.settings(), &slower);
+}
+
+#[test]
+fn a_frozen_copy_is_written_elsewhere_while_training_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder to write to");
+    let settings = settings();
+    let mut trainer = trainer(&settings, 4);
+    learn(&mut trainer, &noise(30, 4, 0));
+    let digest = trainer.weights_digest();
+    let frozen = trainer.copy().expect("between chunks");
+    learn(&mut trainer, &noise(30, 4, 1));
+    let path = folder.path().to_owned();
+    let written = std::thread::spawn(move || frozen.write(&path).map(|()| frozen.weights_digest()));
+    assert_eq!(written.join().expect("no panic").expect("written"), digest);
+    let loaded = Network::load(folder.path(), Device::Cpu).expect("loaded");
+    assert_eq!(loaded.weights_digest(), digest);
+    assert_ne!(trainer.weights_digest(), digest);
+}
