@@ -134,9 +134,8 @@ pub fn epochs(home: &Path) -> Result<Vec<Epoch>, CheckpointError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(failed("read", home))?,
     };
-    let mut epochs: Vec<Epoch> = entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
+    let mut epochs: Vec<Epoch> =
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
     epochs.sort_unstable();
     Ok(epochs)
 }

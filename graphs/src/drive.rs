@@ -137,7 +137,10 @@ pub(crate) fn drive<T: Send>(
     reins: &Reins,
     lexicon: Lexicon,
     past: Past,
-    build: impl Fn(Scope<'_, Epoch>, Tools, Option<Spring>) -> ProbeHandle<Epoch> + Send + Sync + 'static,
+    build: impl Fn(Scope<'_, Epoch>, Tools, Option<Spring>) -> ProbeHandle<Epoch>
+    + Send
+    + Sync
+    + 'static,
     attend: impl FnOnce() -> Result<T, RunError> + Send,
 ) -> Result<T, RunError> {
     let runtime = Builder::new_multi_thread()
@@ -225,9 +228,12 @@ fn start(
     workers: usize,
     tools: Tools,
     spring: Spring,
-    build: impl Fn(Scope<'_, Epoch>, Tools, Option<Spring>) -> ProbeHandle<Epoch> + Send + Sync + 'static,
+    build: impl Fn(Scope<'_, Epoch>, Tools, Option<Spring>) -> ProbeHandle<Epoch>
+    + Send
+    + Sync
+    + 'static,
     stop: Arc<AtomicBool>,
-) -> Result<timely::WorkerGuards<()>, RunError> {
+) -> Result<timely::communication::WorkerGuards<()>, RunError> {
     let config = match workers {
         1 => timely::Config::thread(),
         workers => timely::Config::process(workers),

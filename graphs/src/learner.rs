@@ -238,10 +238,8 @@ impl Learner {
         };
         let batches = std::mem::take(&mut self.state.admitted);
         let admitted: Vec<Admitted<'_>> = batches.iter().flat_map(admitted).collect();
-        let new: Vec<NewRow<'_>> = admitted
-            .iter()
-            .map(|word| NewRow { vector: word.vector, parts: word.parts })
-            .collect();
+        let new: Vec<NewRow<'_>> =
+            admitted.iter().map(|word| NewRow { vector: word.vector, parts: word.parts }).collect();
         self.trainer.append_rows(&new).map_err(|source| failed(self, source))?;
 
         let events = self.events.clone();
@@ -335,7 +333,7 @@ impl Learner {
             weights_digest: String::new(), // of the copy, so that training need not wait for it
             account: self.account,
             counts: self.counts,
-            trainer: model.state().clone(),
+            trainer: model.trainer().clone(),
             files: Default::default(),
         };
         let state = self.state.clone();

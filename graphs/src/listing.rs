@@ -72,10 +72,8 @@ pub fn rules(job: &Job) -> Result<Rules, ListingError> {
             }
             Source::Files(Files { selector, .. }) => Rule::Sniffed(selector.clone()),
         };
-        let extractor = Extractor::new(&rule).map_err(|bad| ListingError {
-            name: source.name().to_owned(),
-            trouble: bad.into(),
-        })?;
+        let extractor = Extractor::new(&rule)
+            .map_err(|bad| ListingError { name: source.name().to_owned(), trouble: bad.into() })?;
         rules.insert(source.name(), extractor);
     }
     Ok(rules)

@@ -76,7 +76,7 @@ pub fn river<'scope>(
         entries.route(tools.routing).fetch(&tools.client, &tools.runtime, &tools.alarm);
     let (documents, unread) = pages.extract(&tools.rules);
     let (documents, repeated) = documents.deduplicate(known);
-    let words = documents.tokenize(tools.dictionary).embed(tools.vectors);
+    let words = documents.tokenize(&tools.dictionary).embed(tools.vectors.as_ref());
     // The weir: before it many and unordered, after it one and in catalogue order.
     (words.resequence(OWNER), unfetched.concat(unread).concat(repeated))
 }

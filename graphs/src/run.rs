@@ -56,16 +56,12 @@ pub fn run(job: &Job, reins: &Reins) -> Result<Finished, RunError> {
 }
 
 /// The learner, fresh or as the newest valid checkpoint left it, and the epoch of that.
-fn begin(
-    job: &Job,
-    embedding: usize,
-    reins: &Reins,
-) -> Result<(Learner, Option<Epoch>), RunError> {
+fn begin(job: &Job, embedding: usize, reins: &Reins) -> Result<(Learner, Option<Epoch>), RunError> {
     let tell = |event| {
         let _nobody_watches = reins.events.send(event);
     };
     let settings = job.settings(job.shape(embedding));
-    let device = job.train.device.parse::<DeviceChoice>()?.open()?;
+    let device = job.train.device.parse::<DeviceChoice>()?.resolve()?;
     model::device::set_threads(job.train.threads);
 
     let checkpoints = directory::checkpoints(&job.directory);
@@ -79,7 +75,7 @@ fn begin(
             (trainer, State::default(), Counts::default(), Account::default(), None)
         }
         Some((path, manifest)) => {
-            let trainer = Trainer::load(&path, &settings, job.seed, device)?;
+            let trainer = Trainer::load(&path, &settings, device)?;
             tell(Event::Resumed(manifest.epoch, manifest.account));
             let Manifest { counts, account, epoch, .. } = manifest;
             (trainer, State::read(&path)?, counts, account, Some(epoch))

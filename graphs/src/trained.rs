@@ -127,7 +127,7 @@ impl Trained {
         let job = job.and_then(|text| toml::from_str::<Job>(&text).ok()).unwrap_or_default();
         model::device::set_threads(job.train.threads);
         Ok(Self {
-            network: Network::load(&path, device.parse::<DeviceChoice>()?.open()?)?,
+            network: Network::load(&path, device.parse::<DeviceChoice>()?.resolve()?)?,
             state: State::read(&path)?,
             manifest,
             dictionary: open_dictionary(&job).map_err(Box::new)?,
@@ -153,9 +153,8 @@ impl Trained {
         sampler: Sampler,
     ) -> Result<String, TrainedError> {
         let ids = self.ids(prompt);
-        let written = model::sample::generate(&self.network, &ids, sampler, &[])?
-            .take(words)
-            .collect::<Result<Vec<u32>, _>>()?;
+        let written = sampler.generate(&self.network, &ids, words, &[])?;
+        let written = written.collect::<Result<Vec<u32>, _>>()?;
         Ok(self.state.vocabulary.decode(&written))
     }
 

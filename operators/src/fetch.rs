@@ -48,6 +48,7 @@ use crate::{
     record::{Entry, Page, PageRow, Reject, RejectRow, Stage},
 };
 use inquiries::Inquiries;
+pub use url::Url;
 
 /// Fetches the pages of entries.
 pub trait Fetch<'scope> {

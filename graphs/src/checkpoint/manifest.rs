@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io,
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
@@ -137,7 +137,18 @@ pub(super) fn sums(folder: &Path) -> Result<BTreeMap<String, FileSum>, Checkpoin
 
 fn sum(path: &Path) -> io::Result<FileSum> {
     let mut digest = Sha256::new();
-    let bytes = io::copy(&mut File::open(path)?, &mut digest)?;
+    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+    let mut bytes = 0;
+    loop {
+        let part = file.fill_buf()?;
+        if part.is_empty() {
+            break;
+        }
+        digest.update(part);
+        let length = part.len();
+        bytes += length as u64;
+        file.consume(length);
+    }
     let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(FileSum { bytes, sha256 })
 }

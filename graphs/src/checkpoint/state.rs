@@ -8,7 +8,8 @@ use std::{
 };
 
 use arrow_array::{
-    Array, RecordBatch, StringArray, UInt32Array, UInt64Array, cast::AsArray,
+    Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
+    cast::AsArray,
     types::{UInt32Type, UInt64Type},
 };
 use arrow_ipc::{reader::FileReader, writer::FileWriter};
@@ -104,9 +105,9 @@ impl State {
         let times = |batch: &RecordBatch| batch["count"].as_primitive::<UInt64Type>().clone();
         let vocabulary = Vocabulary::from_parts(
             surfaces.iter().flat_map(text),
-            counts.iter().flat_map(|batch| {
-                text(batch).into_iter().zip(times(batch).values().to_vec())
-            }),
+            counts
+                .iter()
+                .flat_map(|batch| text(batch).into_iter().zip(times(batch).values().to_vec())),
         );
         let ids = |batch: &RecordBatch| batch["id"].as_primitive::<UInt32Type>().values().to_vec();
         let lines = read(LEDGER)?.iter().map(ledger::decode).collect::<Option<Vec<_>>>();

@@ -58,8 +58,7 @@ impl Writer {
 
     fn file(&mut self, name: &str) -> Result<File, ExportError> {
         let path = self.folder.join(name);
-        let file =
-            File::create(&path).map_err(|source| ExportError { path: path.clone(), source });
+        let file = File::create(&path).map_err(|source| ExportError { path: path.clone(), source });
         self.files.push(path);
         file
     }
@@ -147,9 +146,7 @@ impl Writer {
                 writer.finish().map_err(io::Error::other).and_then(|()| writer.get_mut().flush())
             }
             Format::Parquet(writer) => writer.close().map(drop).map_err(io::Error::from),
-            Format::Text(files) => {
-                files.into_values().try_for_each(|mut file| file.flush())
-            }
+            Format::Text(files) => files.into_values().try_for_each(|mut file| file.flush()),
             Format::Ids(mut file, vocabulary) => {
                 let table = self.file("vocabulary.tsv")?;
                 file.flush().and_then(|()| write_vocabulary(BufWriter::new(table), &vocabulary))

@@ -57,7 +57,8 @@ pub struct Work {
 }
 
 /// A wanted work, or a row, that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("line {line}: {id} {title}: {reason}")]
 pub struct Skipped {
     /// The line of the index, from 1, where the work's first row or the row itself starts.
     pub line: u64,
