@@ -407,6 +407,11 @@ impl Job {
         if self.workers == 0 { cores() } else { self.workers }
     }
 
+    /// How many threads train on a CPU.
+    pub fn threads(&self) -> usize {
+        if self.train.threads == 0 { cores() } else { self.train.threads }
+    }
+
     /// The shape of the network, its embedding `embedding` wide.
     pub fn shape(&self, embedding: usize) -> model::Shape {
         let Model { cell, layers, hidden, tied, dropout, .. } = self.model;

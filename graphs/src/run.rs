@@ -62,7 +62,7 @@ fn begin(job: &Job, embedding: usize, reins: &Reins) -> Result<(Learner, Option<
     };
     let settings = job.settings(job.shape(embedding));
     let device = job.train.device.parse::<DeviceChoice>()?.resolve()?;
-    model::device::set_threads(job.train.threads);
+    model::device::set_threads(job.threads());
 
     let checkpoints = directory::checkpoints(&job.directory);
     let choice = checkpoint::newest(&checkpoints)?;

@@ -125,7 +125,7 @@ impl Trained {
         // The job tells where the dictionary is; a run whose job file was lost has the default.
         let job = std::fs::read_to_string(directory::job(run)).ok();
         let job = job.and_then(|text| toml::from_str::<Job>(&text).ok()).unwrap_or_default();
-        model::device::set_threads(job.train.threads);
+        model::device::set_threads(job.threads());
         Ok(Self {
             network: Network::load(&path, device.parse::<DeviceChoice>()?.resolve()?)?,
             state: State::read(&path)?,

@@ -1,0 +1,50 @@
+//! The commands, one a file.
+
+pub mod demo;
+pub mod doctor;
+pub mod evaluate;
+pub mod export;
+pub mod generate;
+pub mod inspect;
+pub mod run;
+
+use graphs::{job::JobError, run::RunError, trained::TrainedError};
+use serde::Serialize;
+
+/// Whether the trouble is in what was asked for, rather than in doing it.
+pub fn is_configuration(error: &anyhow::Error) -> bool {
+    let setting = |error: &model::Error| {
+        matches!(error, model::Error::Setting { .. } | model::Error::Mismatch { .. })
+    };
+    error.is::<JobError>()
+        || error.downcast_ref().is_some_and(setting)
+        || matches!(error.downcast_ref(), Some(RunError::Model(error)) if setting(error))
+        || matches!(error.downcast_ref(), Some(TrainedError::Model(error)) if setting(error))
+}
+
+/// Prints an answer that a program reads.
+pub fn print_json(answer: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(answer)?);
+    Ok(())
+}
+
+/// A number with its thousands parted.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn thousands_are_parted() {
+        assert_eq!([7, 1000, 1_234_567].map(super::grouped), ["7", "1,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,55 @@
+//! `seseragi evaluate`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use graphs::trained::Trained;
+
+use super::{grouped, print_json};
+
+/// Scores text with a trained model: bits per character, perplexity per word
+///
+/// Without files it scores the documents that the run has held out.
+#[derive(Args)]
+#[command(after_help = "Example:
+  seseragi evaluate runs/demo 'texts/*.txt' --json")]
+pub struct Evaluate {
+    /// The run directory
+    run: PathBuf,
+    /// Texts or HTML pages; patterns such as 'texts/*.txt' are taken too
+    files: Vec<String>,
+    /// auto, cpu or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Prints the score as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Evaluate {
+    /// Scores and prints.
+    pub fn execute(self) -> anyhow::Result<()> {
+        let trained = Trained::open(&self.run, &self.device)?;
+        let evaluation = match self.files.is_empty() {
+            true => trained.evaluate_held_out()?,
+            false => trained.evaluate_files(&self.files)?,
+        };
+        if self.json {
+            return print_json(&evaluation);
+        }
+        println!(
+            "{:.4} bits per character ({:.4} nats), perplexity per word {:.1}",
+            evaluation.bits_per_character,
+            evaluation.nats_per_character,
+            evaluation.perplexity_per_word,
+        );
+        println!(
+            "{} documents, {} characters, {} words, {} of them spelled",
+            grouped(evaluation.documents),
+            grouped(evaluation.characters),
+            grouped(evaluation.words),
+            grouped(evaluation.spelled),
+        );
+        Ok(())
+    }
+}

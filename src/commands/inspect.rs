@@ -1,0 +1,92 @@
+//! `seseragi inspect`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use graphs::{
+    checkpoint::State,
+    ledger::{Fate, Line},
+    trained::{Looked, look},
+};
+use serde_json::json;
+
+use super::{grouped, print_json};
+
+/// Shows what a run has learnt and from what
+///
+/// With --json it lists every document with source, address, hash, revision and chunk: what the
+/// model was made from, with the credits that its library asks for.
+#[derive(Args)]
+#[command(after_help = "Example:
+  seseragi inspect runs/demo --json | jq '.documents[] | [.title, .credit]'")]
+pub struct Inspect {
+    /// The run directory
+    run: PathBuf,
+    /// Prints everything as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    /// Looks and prints.
+    pub fn execute(self) -> anyhow::Result<()> {
+        let Looked { path, manifest, passed_over } = look(&self.run)?;
+        let state = State::read(&path)?;
+        if self.json {
+            let passed_over: Vec<_> = passed_over
+                .iter()
+                .map(|(path, reason)| json!({ "checkpoint": path, "damaged": reason }))
+                .collect();
+            return print_json(&json!({
+                "checkpoint": path,
+                "passed_over": passed_over,
+                "format": manifest.format,
+                "version": manifest.version,
+                "epoch": manifest.epoch,
+                "weights_digest": manifest.weights_digest,
+                "account": manifest.account,
+                "counts": manifest.counts,
+                "trainer": manifest.trainer,
+                "vocabulary": state.vocabulary.len(),
+                "pending_ids": state.pending.len(),
+                "documents": state.ledger,
+            }));
+        }
+        for (path, reason) in &passed_over {
+            println!("passed over {}: {reason}", path.display());
+        }
+        let account = &manifest.account;
+        println!("checkpoint {}, of epoch {}", path.display(), manifest.epoch);
+        println!(
+            "{} entries = {} learnt + {} held out + {} duplicates + {} rejects",
+            grouped(account.entries),
+            grouped(account.learnt),
+            grouped(account.held_out),
+            grouped(account.duplicates),
+            grouped(account.rejected),
+        );
+        println!(
+            "{} words, {} of them spelled; {} ids in the vocabulary",
+            grouped(account.words),
+            grouped(account.spelled),
+            grouped(state.vocabulary.len().into()),
+        );
+        println!("weights_digest {}", manifest.weights_digest);
+        for line in &state.ledger {
+            println!("{}", described(line));
+        }
+        Ok(())
+    }
+}
+
+fn described(line: &Line) -> String {
+    let Line { entry, fate, reason, chunk, last_chunk, .. } = line;
+    let name = format!("{}:{} {} {}", entry.source, entry.id, entry.title, entry.credit);
+    match (fate, reason) {
+        (Fate::Learnt, _) if chunk == last_chunk => format!("learnt in chunk {chunk}: {name}"),
+        (Fate::Learnt, _) => format!("learnt in chunks {chunk} to {last_chunk}: {name}"),
+        (Fate::HeldOut, _) => format!("held out: {name}"),
+        (_, Some((stage, reason))) => format!("rejected by {stage}, {reason}: {name}"),
+        (_, None) => format!("rejected: {name}"),
+    }
+}

@@ -1,0 +1,119 @@
+//! `seseragi run`
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use graphs::{
+    job::Job,
+    learner::Finished,
+    run::{Reins, run},
+};
+use serde_json::json;
+
+use super::{grouped, print_json};
+use crate::{progress::Progress, signals};
+
+/// Runs a job: scrapes its sources, trains on each chunk as it arrives, commits
+///
+/// A run that was stopped or killed goes on from its newest valid checkpoint. Ctrl-C drains to a
+/// commit; a second Ctrl-C stops at once.
+#[derive(Args)]
+#[command(after_help = "Example:
+  seseragi run jobs/aozora.toml --set source.0.wanted.limit=50 --set directory=runs/fifty
+
+Every key of a job file is described in docs/job.toml.")]
+pub struct Run {
+    /// The job file
+    job: PathBuf,
+    /// Overrides a key of the job file, such as train.passes=2; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Prints the outcome as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Run {
+    /// Runs the job and prints its outcome.
+    pub fn execute(self) -> anyhow::Result<()> {
+        let job = Job::read(&self.job, &self.set)?;
+        let begun = Instant::now();
+        let finished = watched(&job)?;
+        if self.json {
+            print_outcome(&job, &finished)
+        } else {
+            tell(&job, &finished, begun.elapsed())
+        }
+    }
+}
+
+/// Runs a job while its progress is shown.
+pub fn watched(job: &Job) -> anyhow::Result<Finished> {
+    model::device::keep_freed_memory();
+    let drain = Arc::new(AtomicBool::new(false));
+    signals::drain_on_signal(Arc::clone(&drain))?;
+    let (reins, progress) = reins(drain);
+    let finished = run(job, &reins);
+    drop(reins);
+    progress.end();
+    Ok(finished?)
+}
+
+/// Reins for a job, and what shows how it goes until they are dropped.
+pub fn reins(drain: Arc<AtomicBool>) -> (Reins, Progress) {
+    let client = Arc::new(OnceLock::new());
+    let (events, told) = crossbeam_channel::unbounded();
+    let progress = Progress::show(told, Arc::clone(&client));
+    (Reins { events, drain, client }, progress)
+}
+
+fn print_outcome(job: &Job, finished: &Finished) -> anyhow::Result<()> {
+    print_json(&json!({
+        "directory": job.directory,
+        "complete": finished.complete,
+        "epoch": finished.epoch,
+        "steps": finished.steps,
+        "chunks": finished.counts.next_chunk,
+        "weights_digest": finished.weights_digest,
+        "account": finished.account,
+        "held_out": finished.evaluation,
+    }))
+}
+
+/// Tells the outcome in words.
+pub fn tell(job: &Job, finished: &Finished, elapsed: Duration) -> anyhow::Result<()> {
+    let account = &finished.account;
+    println!(
+        "{} {}: {} entries = {} learnt + {} held out + {} duplicates + {} rejects",
+        if finished.complete { "complete" } else { "drained; the next run goes on from here" },
+        job.directory.display(),
+        grouped(account.entries),
+        grouped(account.learnt),
+        grouped(account.held_out),
+        grouped(account.duplicates),
+        grouped(account.rejected),
+    );
+    println!(
+        "learnt {} words ({} characters) in {} chunks and {} steps, {:.0} s in this process",
+        grouped(account.words),
+        grouped(account.characters),
+        grouped(finished.counts.next_chunk),
+        grouped(finished.steps),
+        elapsed.as_secs_f64(),
+    );
+    if let Some(held_out) = &finished.evaluation {
+        println!(
+            "held out: {:.3} bits per character ({:.3} nats), perplexity per word {:.0}, {} documents",
+            held_out.bits_per_character,
+            held_out.nats_per_character,
+            held_out.perplexity_per_word,
+            held_out.documents,
+        );
+    }
+    println!("weights_digest {}", finished.weights_digest);
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! Shows how a job goes: bars on a terminal, plain lines elsewhere. Both on standard error, so that
+//! standard output has the outcome alone.
+
+use std::{
+    io::IsTerminal,
+    sync::{Arc, OnceLock},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use graphs::events::Event;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use operators::fetch::Client;
+
+use crate::commands::grouped;
+
+/// How often the bars are drawn anew.
+const REFRESH: Duration = Duration::from_millis(200);
+/// Between plain lines about steps.
+const PLAIN: Duration = Duration::from_secs(10);
+
+/// The thread that shows.
+pub struct Progress {
+    thread: JoinHandle<()>,
+}
+
+impl Progress {
+    /// Shows events until nobody can send any more.
+    pub fn show(events: Receiver<Event>, client: Arc<OnceLock<Client>>) -> Self {
+        let screen = std::io::stderr().is_terminal().then(Bars::new);
+        let show = move || {
+            let mut shown = Shown { screen, client, known: 0, account: 0, step: Step::default() };
+            loop {
+                match events.recv_timeout(REFRESH) {
+                    Ok(event) => shown.take(event),
+                    Err(RecvTimeoutError::Timeout) => shown.refresh(),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            }
+            shown.clear();
+        };
+        let thread = thread::Builder::new().name("progress".into()).spawn(show);
+        Self { thread: thread.expect("a thread can be started") }
+    }
+
+    /// Waits until everything was shown.
+    pub fn end(self) {
+        if let Err(panic) = self.thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+struct Bars {
+    all: MultiProgress,
+    documents: ProgressBar,
+    training: ProgressBar,
+}
+
+impl Bars {
+    fn new() -> Self {
+        let all = MultiProgress::new();
+        let style = |template| ProgressStyle::with_template(template).expect("our own template");
+        let documents = all.add(ProgressBar::new(0).with_style(style(
+            "documents {bar:30} {pos}/{len} {msg} [{elapsed_precise}, {eta} left]",
+        )));
+        let training = all.add(ProgressBar::new_spinner().with_style(style("training  {msg}")));
+        Self { all, documents, training }
+    }
+}
+
+/// What the training line tells.
+#[derive(Default)]
+struct Step {
+    step: u64,
+    chunk: u64,
+    pass: u32,
+    loss: f64,
+    words_per_second: f64,
+    // Since the last chunk: steps' targets and when that was.
+    targets: u64,
+    since: Option<Instant>,
+    told: Option<Instant>,
+}
+
+struct Shown {
+    screen: Option<Bars>,
+    client: Arc<OnceLock<Client>>,
+    known: u64,
+    account: u64,
+    step: Step,
+}
+
+impl Shown {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::PassedOver(path, reason) => {
+                self.say(&format!("passed over checkpoint {}: {reason}", path.display()));
+            }
+            Event::Resumed(epoch, account) => {
+                self.account = account.entries;
+                self.known = account.entries;
+                self.say(&format!(
+                    "resumed from epoch {epoch}, {} entries done",
+                    grouped(account.entries)
+                ));
+            }
+            Event::Listed(listed) => {
+                self.known += listed.new;
+                self.say(&format!(
+                    "source {}: {} entries, {} of them new, {} skipped",
+                    listed.source,
+                    grouped(listed.wanted),
+                    grouped(listed.new),
+                    grouped(listed.skipped.len() as u64),
+                ));
+            }
+            Event::Step(step) => {
+                let at = &mut self.step;
+                let now = Instant::now();
+                let since = *at.since.get_or_insert(now);
+                (at.step, at.pass, at.loss) = (step.step, step.pass, step.score.mean());
+                at.targets += step.score.targets;
+                let elapsed = now.duration_since(since).as_secs_f64();
+                if elapsed > 1.0 {
+                    at.words_per_second = at.targets as f64 / elapsed;
+                    (at.targets, at.since) = (0, Some(now));
+                }
+                if self.screen.is_none() && at.told.is_none_or(|told| now - told > PLAIN) {
+                    at.told = Some(now);
+                    let line = self.training();
+                    self.say(&format!("{}/{} documents, {line}", self.account, self.known));
+                }
+            }
+            Event::Chunk(chunk) => {
+                self.step.chunk = chunk.chunk + 1;
+                self.step.words_per_second = chunk.words_per_second;
+                self.say(&format!(
+                    "chunk {}: {} words, {:.3} bits per character before, loss {:.3} after; {:.0} words/s",
+                    chunk.chunk,
+                    grouped(chunk.ids),
+                    chunk.bits_per_character,
+                    chunk.last_pass_loss,
+                    chunk.words_per_second,
+                ));
+            }
+            Event::Learnt(_, account) => self.account = account.entries,
+            Event::Evaluated(held_out) => self.say(&format!(
+                "held out: {:.3} bits per character, perplexity per word {:.0}",
+                held_out.bits_per_character, held_out.perplexity_per_word,
+            )),
+            Event::Committed(epoch, stall) => self.say(&format!(
+                "committed epoch {epoch}; training stood still for {:.1} ms",
+                stall.as_secs_f64() * 1e3
+            )),
+        }
+        self.refresh();
+    }
+
+    fn training(&self) -> String {
+        let Step { step, chunk, pass, loss, words_per_second, .. } = &self.step;
+        format!(
+            "chunk {chunk}, pass {}, step {step}, loss {loss:.3}, {words_per_second:.0} words/s",
+            pass + 1
+        )
+    }
+
+    fn say(&self, line: &str) {
+        match &self.screen {
+            Some(bars) => drop(bars.all.println(line)),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    fn refresh(&self) {
+        let Some(bars) = &self.screen else { return };
+        bars.documents.set_length(self.known);
+        bars.documents.set_position(self.account);
+        if let Some(client) = self.client.get() {
+            let counters = client.counters();
+            bars.documents.set_message(format!(
+                "learnt; {} requests, {} MB, {} under way",
+                grouped(counters.requests),
+                grouped(counters.bytes / 1_000_000),
+                counters.in_flight,
+            ));
+        }
+        bars.training.set_message(self.training());
+    }
+
+    fn clear(&self) {
+        if let Some(bars) = &self.screen {
+            bars.documents.finish_and_clear();
+            bars.training.finish_and_clear();
+        }
+    }
+}
