@@ -89,7 +89,8 @@ mod tests {
     fn the_first_trouble_wins() {
         let alarm = Alarm::new();
         assert!(alarm.raised().is_none());
-        alarm.clone().raise("fetch", "could not write to the cache");
+        let same = alarm.clone();
+        same.raise("fetch", "could not write to the cache");
         alarm.raise("train", "the channel is closed");
         let raised = alarm.raised().expect("it was raised");
         assert_eq!(raised.to_string(), "fetch: could not write to the cache");

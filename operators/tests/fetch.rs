@@ -344,3 +344,30 @@ async fn files_are_read_from_the_disk_and_other_kinds_of_address_refused() {
     assert!(matches!(refusal(&client, "river.html").await, Refusal::NotAnAddress { .. }));
     assert_eq!(client.counters().requests, 0);
 }
+
+/// A machine without certificate authorities, which this is not: the test runs itself once more
+/// with none to be found.
+#[tokio::test]
+async fn without_certificate_authorities_only_the_web_that_needs_them_is_out_of_reach() {
+    const NAME: &str =
+        "without_certificate_authorities_only_the_web_that_needs_them_is_out_of_reach";
+    const NOWHERE: &str = "/nowhere/at/all";
+    if std::env::var("SSL_CERT_FILE").as_deref() != Ok(NOWHERE) {
+        let program = std::env::current_exe().expect("this is one");
+        let ran = std::process::Command::new(program)
+            .args(["--exact", NAME])
+            .envs([("SSL_CERT_FILE", NOWHERE), ("SSL_CERT_DIR", NOWHERE)])
+            .output()
+            .expect("it runs, as it does now");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+        return;
+    }
+    let server = Server::start([("/", Behaviour::page("river"))]);
+    let client = client(&settings());
+    assert_eq!(body(&client, &server.url("/")).await, "river");
+    let trouble = get(&client, "https://127.0.0.1:9/").await.expect_err("whom to trust?");
+    assert!(matches!(trouble, Trouble::Fatal(_)), "{trouble}");
+    let message = trouble.to_string();
+    assert!(message.contains("No CA certificates were loaded from the system"), "{message}");
+    assert!(message.contains("install the package `ca-certificates`"), "{message}");
+}

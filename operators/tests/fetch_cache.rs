@@ -1,9 +1,14 @@
 //! The client with a cache, over several runs.
 
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use loopback::{Behaviour, Page, Server};
+use loopback::{Behaviour, Delay, Page, Server};
 use operators::fetch::{Client, Fetched, Revalidate, Settings, Trouble};
+use tokio::task::JoinSet;
 
 fn cached(folder: &Path) -> Settings {
     Settings {
@@ -87,8 +92,8 @@ async fn a_damaged_body_is_never_served_but_fetched_again() {
     let hash = "5f5a8ed8f139be6df7cf8f4a91d3e4649961a98c82fd521c18d6f292b031a319";
     let object = folder.path().join("objects").join(&hash[..2]).join(&hash[2..]);
     for damage in ["rivet", "ri"] {
-        assert_eq!(std::fs::read(&object).expect("the body is kept"), b"river");
-        std::fs::write(&object, damage).expect("the object is a file");
+        assert_eq!(fs::read(&object).expect("the body is kept"), b"river");
+        fs::write(&object, damage).expect("the object is a file");
         let (page, _) = run(&settings, &server.url("/")).await;
         assert_eq!((page.body.as_ref(), page.from_cache), (b"river".as_slice(), false));
     }
@@ -115,14 +120,14 @@ async fn validators_go_to_the_address_that_gave_them() {
 async fn the_files_of_a_folder_are_sent_once() {
     let (mirror, kept) =
         (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("one"));
-    std::fs::create_dir(mirror.path().join("cards")).expect("room");
-    std::fs::write(mirror.path().join("cards/1.html"), "river").expect("room");
+    fs::create_dir(mirror.path().join("cards")).expect("room");
+    fs::write(mirror.path().join("cards/1.html"), "river").expect("room");
     let server = Server::folder(mirror.path());
     for from_cache in [false, true] {
         let (page, _) = run(&cached(kept.path()), &server.url("/cards/1.html")).await;
         assert_eq!((page.media.as_str(), page.from_cache), ("text/html", from_cache));
     }
-    std::fs::write(mirror.path().join("cards/1.html"), "a longer river").expect("room");
+    fs::write(mirror.path().join("cards/1.html"), "a longer river").expect("room");
     let (page, _) = run(&cached(kept.path()), &server.url("/cards/1.html")).await;
     assert_eq!(page.body, "a longer river");
 }
@@ -132,9 +137,64 @@ async fn a_cache_that_cannot_be_written_is_fatal_and_not_a_refusal() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start([("/", Behaviour::page("river"))]);
     let client = Client::new(&cached(folder.path())).expect("a client");
-    std::fs::remove_dir(folder.path().join("objects")).expect("an empty folder");
-    std::fs::write(folder.path().join("objects"), "in the way").expect("room");
+    fs::remove_dir(folder.path().join("objects")).expect("an empty folder");
+    fs::write(folder.path().join("objects"), "in the way").expect("room");
     let trouble = client.get_address(&server.url("/")).await.expect_err("nowhere to keep it");
     assert!(matches!(trouble, Trouble::Fatal(_)), "{trouble}");
     assert!(Client::new(&cached(folder.path())).is_err());
+}
+
+/// Real pages, which not every checkout has beside it.
+#[allow(clippy::print_stderr)]
+fn mirror() -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let data = std::env::var_os("SESERAGI_TEST_DATA").map_or_else(beside, PathBuf::from);
+    let mirror = data.join("aozora/mirror");
+    if !mirror.join("cards").is_dir() {
+        eprintln!("skipped: there are no pages at {}", mirror.display());
+        return None;
+    }
+    Some(mirror)
+}
+
+/// The paths of the pages below `folder`, as the server names them.
+fn pages(root: &Path, folder: &Path, found: &mut Vec<String>) {
+    for item in fs::read_dir(folder).expect("a folder") {
+        let path = item.expect("an item").path();
+        if path.is_dir() {
+            pages(root, &path, found);
+        } else if path.extension().is_some_and(|extension| extension == "html") {
+            let below = path.strip_prefix(root).expect("it is below").display();
+            found.push(format!("/{below}"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_library_arrives_byte_for_byte_and_a_second_run_receives_nothing() {
+    let Some(mirror) = mirror() else { return };
+    let mut paths = Vec::new();
+    pages(&mirror, &mirror.join("cards"), &mut paths);
+    let server = Server::slow_folder(&mirror, Delay { seed: 5, up_to: Duration::from_millis(3) });
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut bytes = Vec::new();
+    for from_cache in [false, true] {
+        let client = Client::new(&cached(folder.path())).expect("a client");
+        let mut fetches = JoinSet::new();
+        for path in &paths {
+            let (client, url, file) = (client.clone(), server.url(path), mirror.join(&path[1..]));
+            fetches.spawn(async move {
+                let page = client.get_address(&url).await.expect("the server has it");
+                assert_eq!(page.from_cache, from_cache, "{url}");
+                assert!(page.body == fs::read(&file).expect("the file is there"), "{url}");
+            });
+        }
+        while let Some(fetched) = fetches.join_next().await {
+            fetched.expect("as asserted");
+        }
+        assert_eq!(client.counters().requests, paths.len() as u64);
+        bytes.push(client.counters().bytes);
+    }
+    assert_eq!(bytes[1], 0);
+    assert!(server.most_at_once() <= Settings::default().per_host);
 }

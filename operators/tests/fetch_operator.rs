@@ -172,6 +172,13 @@ fn an_epoch_stays_open_until_its_last_entry_is_answered_and_later_ones_go_on() {
     });
 }
 
+/// What a runner does with dataflows that will never complete.
+fn drop_dataflows(worker: &mut Worker) {
+    for dataflow in worker.installed_dataflows() {
+        worker.drop_dataflow(dataflow);
+    }
+}
+
 /// Steps until the alarm is raised, then says what it was raised for; the epoch must be open.
 fn raised_without_progress(client: Client, handle: Handle, url: String) -> String {
     timely::execute_directly(move |worker| {
@@ -180,8 +187,7 @@ fn raised_without_progress(client: Client, handle: Handle, url: String) -> Strin
         alarm.listen(move || thread.unpark());
         let (outcomes, came_out) = mpsc::channel();
         let (mut entries, probe) = fetching(worker, &client, &handle, &alarm, outcomes);
-        let sent = (0..20).map(|number| entry(number, url.clone()));
-        entries.send(Batch::of(0, sent));
+        entries.send(Batch::of(0, [entry(0, url)]));
         entries.close();
         while alarm.raised().is_none() {
             worker.step_or_park(None);
@@ -192,10 +198,7 @@ fn raised_without_progress(client: Client, handle: Handle, url: String) -> Strin
         }
         assert!(probe.less_equal(&0));
         assert_eq!(came_out.try_iter().count(), 0);
-        // It will never complete: the runner drops it.
-        for dataflow in worker.installed_dataflows() {
-            worker.drop_dataflow(dataflow);
-        }
+        drop_dataflows(worker);
         alarm.raised().map(ToString::to_string).expect("it was raised")
     })
 }
@@ -238,4 +241,33 @@ fn a_runtime_that_is_shut_down_under_a_request_raises_the_alarm() {
     let message = raised_without_progress(client, handle, server.url("/"));
     assert!(message.starts_with("fetch: a fetch ended without an answer"), "{message}");
     shutting.join().expect("it does not panic");
+}
+
+#[test]
+fn once_the_alarm_is_raised_by_another_stage_nothing_moves() {
+    // It runs only when we say so.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("one");
+    let client = Client::new(&settings()).expect("a client");
+    timely::execute_directly(move |worker| {
+        let alarm = Alarm::new();
+        let (outcomes, came_out) = mpsc::channel();
+        let (mut entries, probe) = fetching(worker, &client, runtime.handle(), &alarm, outcomes);
+        let mut round = |number: u64, worker: &mut Worker| {
+            // Refused without a request, so that one turn of the runtime answers it.
+            entries.send(Batch::of(0, [entry(number, "river.html".to_owned())]));
+            entries.advance_to(number + 1);
+            worker.step();
+            runtime.block_on(tokio::task::yield_now());
+            worker.step();
+            worker.step();
+        };
+        round(0, worker);
+        assert_eq!(came_out.try_iter().map(|(_, sequence, _)| sequence).collect::<Vec<_>>(), [0]);
+        assert!(!probe.less_equal(&0));
+        alarm.raise("train", "the disk is full");
+        round(1, worker);
+        assert_eq!(came_out.try_iter().count(), 0);
+        assert!(probe.less_equal(&1));
+        drop_dataflows(worker);
+    });
 }

@@ -17,7 +17,7 @@ use url::Url;
 use super::{
     cache::{Cache, Kept, hexadecimal},
     count::{Counters, Tally, count},
-    exchange::{Answer, Limit, Miss, Received, exchange},
+    exchange::{Answer, Limit, Miss, Received, cause, exchange},
     host::{Host, Known, site},
     local, pace,
     retry::Effort,
@@ -144,8 +144,8 @@ fn connect(policy: &Policy) -> Result<(reqwest::Client, Option<String>), ClientE
                 .with_root_certificates(rustls::RootCertStore::empty())
                 .with_no_client_auth();
             let http = builder().tls_backend_preconfigured(none).build();
-            let http = http.map_err(|error| ClientError::Http(error.to_string()))?;
-            Ok((http, Some(format!("{error:?}"))))
+            let http = http.map_err(|error| ClientError::Http(cause(&error)))?;
+            Ok((http, Some(cause(&error))))
         }
     }
 }

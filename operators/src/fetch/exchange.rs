@@ -187,7 +187,7 @@ fn cut_off(error: &reqwest::Error) -> Failure {
 }
 
 /// The innermost cause: the outer ones only say that a request failed.
-fn cause(error: &reqwest::Error) -> String {
+pub fn cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;

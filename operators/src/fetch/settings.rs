@@ -143,10 +143,10 @@ impl Settings {
         let named = !robots_name.is_empty();
         require(named, "user_agent", &self.user_agent, "begin with a name: sites ask who calls")?;
         for (name, value) in [("in_flight", self.in_flight), ("per_host", self.per_host)] {
-            require((1..=4096).contains(&value), name, value, "use a number from 1 to 4096")?;
+            require((1..=4096).contains(&value), name, &value, "use a number from 1 to 4096")?;
         }
-        require(self.tries > 0, "tries", self.tries, "use 1 or more")?;
-        require(self.body_limit > 0, "body_limit", self.body_limit, "use 1 or more bytes")?;
+        require(self.tries > 0, "tries", &self.tries, "use 1 or more")?;
+        require(self.body_limit > 0, "body_limit", &self.body_limit, "use 1 or more bytes")?;
         let user_agent = match self.contact.as_str() {
             "" => self.user_agent.clone(),
             contact => format!("{} (+{contact})", self.user_agent),
@@ -176,7 +176,7 @@ impl Settings {
 fn require(
     holds: bool,
     name: &'static str,
-    value: impl ToString,
+    value: &dyn ToString,
     advice: &'static str,
 ) -> Result<(), ClientError> {
     if holds {
@@ -194,7 +194,7 @@ fn seconds(name: &'static str, value: f64, least: f64) -> Result<Duration, Clien
     } else {
         "use seconds from 0 to 86400"
     };
-    require((least..=DAY).contains(&value), name, value, advice)?;
+    require((least..=DAY).contains(&value), name, &value, advice)?;
     Ok(Duration::from_secs_f64(value))
 }
 

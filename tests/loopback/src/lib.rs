@@ -107,6 +107,8 @@ impl Server {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             loop {
                 let (stream, _) = listener.accept().await?;
+                // Else the end of each answer waits for the client's delayed acknowledgement.
+                stream.set_nodelay(true)?;
                 tokio::spawn(converse(stream, Arc::clone(&serving)));
             }
             #[allow(unreachable_code)]
