@@ -70,7 +70,8 @@ fn describe(
     width: usize,
 ) -> arrow_array::RecordBatch {
     let new: Vec<&str> = vocabulary.surfaces().skip((known - SURFACES) as usize).collect();
-    let parts: Vec<Vec<u32>> = new.iter().map(|surface| vocabulary.parts(surface)).collect();
+    let parts: Vec<Vec<u32>> =
+        new.iter().zip(known..).map(|(surface, id)| vocabulary.parts(surface, id)).collect();
     let key_of: std::collections::HashMap<&str, usize> = if new.is_empty() || width == 0 {
         Default::default()
     } else {

@@ -184,10 +184,11 @@ impl Vocabulary {
         ids
     }
 
-    /// What a surface is made of: the ids of its characters, or of its bytes if it is a character.
-    pub fn parts(&self, surface: &str) -> Vec<u32> {
+    /// What the surface with this id is made of: the ids of its characters that came before it, else
+    /// of their bytes.
+    pub fn parts(&self, surface: &str, id: u32) -> Vec<u32> {
         if surface.chars().nth(1).is_some() {
-            self.spell(surface, self.len())
+            self.spell(surface, id)
         } else {
             surface.bytes().map(|byte| BYTES + u32::from(byte)).collect()
         }
@@ -301,8 +302,8 @@ mod tests {
         // 2 seen: spelled 小 (257) 川 (258); 4 seen: a word of its own (259).
         assert_eq!(spelled(&mut vocabulary), Encoded { ids: vec![257, 258, 257, 258], spelled: 2 });
         assert_eq!(spelled(&mut vocabulary), Encoded { ids: vec![259, 259], spelled: 0 });
-        assert_eq!(vocabulary.parts("小川"), [257, 258]);
+        assert_eq!(vocabulary.parts("小川", 259), [257, 258]);
         // 小 is E5 B0 8F.
-        assert_eq!(vocabulary.parts("小"), [1 + 0xE5, 1 + 0xB0, 1 + 0x8F]);
+        assert_eq!(vocabulary.parts("小", 257), [1 + 0xE5, 1 + 0xB0, 1 + 0x8F]);
     }
 }

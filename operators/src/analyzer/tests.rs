@@ -63,7 +63,8 @@ fn lines_of_any_length_are_lossless() {
 fn a_damaged_dictionary_names_the_folder_to_delete() {
     let whole = Dictionary::locate().join("compiled");
     LazyLock::force(&DICTIONARY);
-    let damages: [(&str, fn(&std::path::Path)); 4] = [
+    type Damage = fn(&std::path::Path);
+    let damages: [(&str, Damage); 4] = [
         ("dict.vals is not as written", |folder| {
             let mut bytes = fs::read(folder.join("dict.vals")).unwrap();
             let middle = bytes.len() / 2;
