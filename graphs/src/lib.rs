@@ -1,1 +1,3 @@
 //! Whole dataflows, the job file, checkpoints and the runner.
+
+pub mod sample;
