@@ -203,8 +203,8 @@ fn extract_batch(
     pages: &Batch<Page>,
     rules: &Rules,
 ) -> (Option<Batch<Document>>, Option<Batch<Reject>>) {
-    let (mut read, mut unread): (Vec<(PageRow<'_>, String)>, Vec<(Entry, String)>) =
-        Default::default();
+    let (mut read, mut unread) =
+        (Vec::<(PageRow<'_>, String)>::new(), Vec::<(Entry, String)>::new());
     for page in pages.iter() {
         match rules.text(&page) {
             Ok(text) => read.push((page, text)),

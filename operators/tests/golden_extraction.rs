@@ -12,6 +12,7 @@ use operators::extract::{Extractor, Rule};
 /// Pages whose text differs from the expected one, each with the reason.
 const EXPLAINED: [(&str, &str); 0] = [];
 
+#[allow(clippy::print_stderr)] // tells a person that a test did nothing
 fn aozora() -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
     let data = std::env::var_os("SESERAGI_TEST_DATA").map_or_else(beside, PathBuf::from);
