@@ -154,8 +154,11 @@ fn table(zip: &[u8], limit: u64) -> Result<Vec<u8>, IndexError> {
         .file_names()
         .position(|name| name.is_ok_and(|name| is_table(&name)))
         .ok_or(IndexError::NoTable)?;
+    unpack(archive.by_index(place)?, limit)
+}
+
+fn unpack(file: impl Read, limit: u64) -> Result<Vec<u8>, IndexError> {
     let mut table = Vec::new();
-    let file = archive.by_index(place)?;
     file.take(limit + 1).read_to_end(&mut table).map_err(IndexError::Damaged)?;
     if table.len() as u64 > limit { Err(IndexError::TooLong) } else { Ok(table) }
 }

@@ -80,6 +80,7 @@ fn a_note_after_ruby_explains_the_mark_in_its_base() {
     let (first, second) = (note("第3水準1-87-71"), note("U+2000B"));
     assert_eq!(main_text(&format!("{}{first}ら", ruby("甲※乙"))), "甲犍乙ら\n");
     assert_eq!(main_text(&format!("{}{first}{second}ら", ruby("※甲※"))), "犍甲\u{2000b}ら\n");
+    assert_eq!(main_text(&format!("{}{second}{first}ら", ruby("※甲※"))), "\u{2000b}甲犍ら\n");
     assert_eq!(main_text(&format!("{}、{first}", ruby("※"))), "※、\n");
 }
 
@@ -104,16 +105,16 @@ fn a_colophon_within_the_main_text_is_cut_off() {
 const HANDMADE: &str = "<HTML><HEAD><TITLE>題</TITLE>\n<META HTTP-EQUIV=\"Content-Type\" \
     CONTENT=\"text/html;CHARSET=x-sjis\"></HEAD>\n<BODY BGCOLOR=\"#FFFFFF\"> \n<H1>題</H1>\n<H2>人</H2>\n<BR>\n\
     \u{3000}<!R>小川（おがわ）の（細い）水［＃「水」は［ママ］］<!R>※［＃注］（しぶき）①。<BR>\n\
-    <A HREF=\"#gaiji\">の<!R>※々（つぎ）</A>と<A HREF=\"#gaiji\">※</A>と<A HREF=\"#gaiji\">誰※</A><BR>\n\
+    <A HREF=\"#gaiji\">の<!R>※々（つぎ）</A>と<A HREF=\"#gaiji\">※</A>と<A HREF=\"#gaiji\">※</A>と<A HREF=\"#gaiji\">誰※</A><BR>\n\
     <!R>終（<BR>\nわり）<BR>\n<BR>\n<HR>\n<BR>\n底本：「本」<BR>\n<HR><P>\n<A NAME=\"gaiji\"></A>●表記について<BR>\n\
     <TABLE BORDER=1><TR><TD>\n\t※\n</TD><TD><CENTER><IMG SRC=\"../g/1_2_22.gif\"><BR>二の字点</CENTER></TD></TR>\
-    <TR><TD>\n\tの<!R>※々（つぎ）\n</TD><TD>第3水準1-87-71</TD></TR></TABLE></BODY></HTML>";
+    <TR><TD>※</TD><TD>第3水準1-87-71</TD></TR><TR><TD>\n\tの<!R>※々（つぎ）\n</TD><TD>第3水準1-87-71</TD></TR></TABLE></BODY></HTML>";
 
 #[test]
 fn a_page_made_by_hand_gives_its_text() {
     let body = SHIFT_JIS.encode(HANDMADE).0;
     let text = Extractor::new(&Rule::Aozora).unwrap().text(&body, None).unwrap();
-    assert_eq!(text, "　小川の（細い）水※①。\nの犍々と〻と誰〓\n終\nわり）\n");
+    assert_eq!(text, "　小川の（細い）水※①。\nの犍々と〻と犍と誰〓\n終\nわり）\n");
 }
 
 #[test]
