@@ -75,6 +75,15 @@ pub enum Unreadable {
 }
 
 /// Takes text out of pages by one rule.
+///
+/// ```
+/// use operators::extract::{Extractor, Rule};
+///
+/// let extractor = Extractor::new(&Rule::Selector("article".to_owned()))?;
+/// let page = "<nav>menu</nav><article><ruby>小川<rt>おがわ</rt></ruby>の<br>水</article>";
+/// assert_eq!(extractor.text(page.as_bytes(), Some("utf-8")).as_deref(), Ok("小川の\n水\n"));
+/// # Ok::<(), operators::extract::BadSelector>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Extractor {
     means: Means,

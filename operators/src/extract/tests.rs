@@ -269,6 +269,12 @@ fn captured<R: Record>(events: &Receiver<Event<Epoch, Container<R>>>) -> Vec<(Ep
 }
 
 #[test]
+fn rules_are_shared_by_workers() {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Rules>();
+}
+
+#[test]
 fn each_page_leaves_as_one_document_or_one_reject_in_its_epoch_with_its_route() {
     let rules = Arc::new(Rules::default());
     rules.insert("plain", Extractor::new(&Rule::PlainText).unwrap());
