@@ -77,6 +77,15 @@ pub enum Unreadable {
 }
 
 /// Takes text out of pages by one rule.
+///
+/// ```
+/// use operators::extract::{Extractor, Rule};
+///
+/// let extractor = Extractor::new(&Rule::Selector("article".to_owned()))?;
+/// let page = "<nav>menu</nav><article><ruby>小川<rt>おがわ</rt></ruby>の<br>水</article>";
+/// assert_eq!(extractor.text(page.as_bytes(), Some("utf-8")).as_deref(), Ok("小川の\n水\n"));
+/// # Ok::<(), operators::extract::BadSelector>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Extractor {
     means: Means,
@@ -217,8 +226,8 @@ fn extract_batch(
     pages: &Batch<Page>,
     rules: &Rules,
 ) -> (Option<Batch<Document>>, Option<Batch<Reject>>) {
-    let (mut read, mut unread): (Vec<(PageRow<'_>, String)>, Vec<(Entry, String)>) =
-        Default::default();
+    let (mut read, mut unread) =
+        (Vec::<(PageRow<'_>, String)>::new(), Vec::<(Entry, String)>::new());
     for page in pages.iter() {
         match rules.text(&page) {
             Ok(text) => read.push((page, text)),

@@ -5,6 +5,8 @@
 //! be fetched or understood, come out beside the others with the reason. Only an index that is
 //! broken as a whole is an error. In doubt a work is taken to be in copyright.
 
+mod people;
+
 use std::{
     collections::HashMap,
     io::{Cursor, Read},
@@ -15,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::Url;
 use zip::{ZipArchive, result::ZipError};
+
+use people::{Person, credit};
 
 /// The host whose pages the index lists; others have layouts of their own.
 const HOST: &str = "www.aozora.gr.jp";
@@ -155,8 +159,11 @@ fn table(zip: &[u8], limit: u64) -> Result<Vec<u8>, IndexError> {
         .file_names()
         .position(|name| name.is_ok_and(|name| is_table(&name)))
         .ok_or(IndexError::NoTable)?;
+    unpack(archive.by_index(place)?, limit)
+}
+
+fn unpack(file: impl Read, limit: u64) -> Result<Vec<u8>, IndexError> {
     let mut table = Vec::new();
-    let file = archive.by_index(place)?;
     file.take(limit + 1).read_to_end(&mut table).map_err(IndexError::Damaged)?;
     if table.len() as u64 > limit { Err(IndexError::TooLong) } else { Ok(table) }
 }
@@ -218,30 +225,6 @@ impl<'a> Row<'a> {
             address,
             revision: format!("{date}+{count}"),
         }
-    }
-}
-
-/// Somebody who had a part in a work.
-#[derive(Debug)]
-struct Person {
-    /// 姓名.
-    full_name: String,
-    credited: String,
-    role: String,
-}
-
-impl Person {
-    fn new(family: &str, given: &str, role: &str) -> Self {
-        let is_foreign = |name: &str| {
-            !name.is_empty() && name.chars().all(|c| matches!(c, '゠'..='ヿ' | '＝' | ' ' | '　'))
-        };
-        let full_name = format!("{family}{given}");
-        let credited = if is_foreign(family) && is_foreign(given) {
-            format!("{given}・{family}")
-        } else {
-            full_name.clone()
-        };
-        Self { full_name, credited, role: role.to_owned() }
     }
 }
 
@@ -410,27 +393,6 @@ fn moved(url: &Url, mirror: &Url) -> Url {
     moved.set_path(&format!("{}{}", mirror.path().trim_end_matches('/'), url.path()));
     moved.set_query(url.query());
     moved
-}
-
-/// Such as `ワシントン・アーヴィング（吉田甲子太郎訳）`.
-fn credit(people: &[Person]) -> String {
-    let (mut authors, mut others) = (Vec::new(), Vec::new());
-    for person in people {
-        let name = &person.credited;
-        match person.role.as_str() {
-            "著者" => authors.push(name.clone()),
-            "翻訳者" => others.push(format!("{name}訳")),
-            "校訂者" => others.push(format!("{name}校訂")),
-            "編者" => others.push(format!("{name}編")),
-            role => others.push(format!("{name}{role}")),
-        }
-    }
-    let (authors, others) = (authors.join("、"), others.join("、"));
-    match (authors.is_empty(), others.is_empty()) {
-        (_, true) => authors,
-        (true, false) => others,
-        (false, false) => format!("{authors}（{others}）"),
-    }
 }
 
 #[cfg(test)]

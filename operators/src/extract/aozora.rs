@@ -20,6 +20,8 @@ use super::{
 
 /// What stands for a gaiji that a note explains.
 const MARK: &str = "※";
+/// How many marks may wait for their notes: far more than the base of any ruby has.
+const WAITING: usize = 32;
 
 /// The element with the text, if the page has one.
 pub fn main_text<'a>(
@@ -72,11 +74,14 @@ impl Reader {
         if text.is_empty() {
             return;
         }
+        let mut may_wait = text;
         if !self.in_ruby {
             self.marks.clear();
+            may_wait = &text[text.trim_end_matches(MARK).len()..];
         }
-        let place = self.lines.place();
-        self.marks.extend(text.match_indices(MARK).map(|(at, _)| place + at));
+        let place = self.lines.place() + text.len() - may_wait.len();
+        let room = WAITING - self.marks.len();
+        self.marks.extend(may_wait.match_indices(MARK).map(|(at, _)| place + at).take(room));
         self.lines.push(text);
     }
 

@@ -24,8 +24,7 @@ const MARK: char = '※';
 
 /// The text, if this is such a page.
 pub fn text(html: &Html, length: usize) -> Option<String> {
-    let colophon =
-        html.tree.nodes().find(|&node| is_named(node, "hr") && precedes_colophon(node))?;
+    let colophon = rule_before_colophon(html)?;
     let mut reader = Reader {
         lines: Lines::with_capacity(length),
         end: colophon,
@@ -44,12 +43,22 @@ fn is_named(node: NodeRef<'_, Node>, name: &str) -> bool {
     node.value().as_element().is_some_and(|element| element.name() == name)
 }
 
-fn precedes_colophon(rule: NodeRef<'_, Node>) -> bool {
-    let texts = rule.next_siblings().filter_map(|node| node.value().as_text());
-    texts
-        .map(|text| text.trim())
-        .find(|text| !text.is_empty())
-        .is_some_and(|text| text.starts_with("底本"))
+/// The rule that is followed by the first words of a colophon.
+fn rule_before_colophon(html: &Html) -> Option<NodeRef<'_, Node>> {
+    let mut rule = None;
+    for node in html.tree.nodes() {
+        match node.value() {
+            Node::Element(element) if element.name() == "hr" => rule = Some(node),
+            Node::Text(text) if !text.trim().is_empty() => {
+                if rule.is_some() && text.trim_start().starts_with("底本") {
+                    return rule;
+                }
+                rule = None;
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// By the words quoted, what the ※ in each quotation of them is, in order.

@@ -8,7 +8,6 @@ use ego_tree::NodeRef;
 use html5ever::{
     ParseOpts, driver,
     tendril::{StrTendril, TendrilSink},
-    tree_builder::TreeBuilderOpts,
 };
 use scraper::{
     Html, HtmlTreeSink, Node,
@@ -26,12 +25,8 @@ const NODES: usize = 65_536;
 
 /// Parses a page.
 pub fn parse(page: &str) -> Result<Html, Unreadable> {
-    let options = ParseOpts {
-        // What stands in `<noscript>` is then parsed, and can be dropped as an element.
-        tree_builder: TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() },
-        ..ParseOpts::default()
-    };
-    let mut parser = driver::parse_document(HtmlTreeSink::new(Html::new_document()), options);
+    let mut parser =
+        driver::parse_document(HtmlTreeSink::new(Html::new_document()), ParseOpts::default());
     let mut rest = page;
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE));
