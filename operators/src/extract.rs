@@ -74,6 +74,9 @@ pub enum Unreadable {
     /// A short page makes a huge tree.
     #[error("the markup is broken: it makes more elements than the page has room for")]
     Multiplying,
+    /// A tag or a comment goes on and on.
+    #[error("the markup is broken: a tag or a comment does not end within reason")]
+    EndlessTag,
 }
 
 /// Takes text out of pages by one rule.

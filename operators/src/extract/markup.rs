@@ -1,8 +1,8 @@
 //! Parses HTML into a tree within bounds, and walks the tree without recursion.
 //!
 //! Any page gives a tree, in time proportional to its length, or an error if its elements lie
-//! deeper in each other than browsers allow, or multiply without end: the algorithm of HTML asks
-//! for work that grows with both.
+//! deeper in each other than browsers allow, or multiply without end, or a tag has attributes
+//! without end: the algorithm of HTML asks for work that grows with each of these.
 
 use ego_tree::NodeRef;
 use html5ever::{
@@ -20,6 +20,9 @@ use super::Unreadable;
 pub const DEPTH: usize = 512;
 /// Bytes parsed between two looks at the tree.
 const PIECE: usize = 4096;
+/// Signs that can part attributes, that one tag or comment may have: a tag with n attributes costs
+/// the parser n² comparisons. Letters of a picture in an attribute count only where they are `/`.
+const SEPARATORS: usize = 20_000;
 /// Nodes that any page may have; beside them, one for two of its bytes.
 const NODES: usize = 65_536;
 
@@ -27,11 +30,12 @@ const NODES: usize = 65_536;
 pub fn parse(page: &str) -> Result<Html, Unreadable> {
     let mut parser =
         driver::parse_document(HtmlTreeSink::new(Html::new_document()), ParseOpts::default());
-    let mut rest = page;
+    let (mut rest, mut separators, mut seen) = (page, 0, (0, 0));
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE));
         parser.process(StrTendril::from_slice(piece));
         rest = after;
+
         let html = parser.tokenizer.sink.sink.0.borrow();
         let nodes = html.tree.nodes();
         if nodes.len() > NODES + (page.len() - rest.len()) / 2 {
@@ -42,8 +46,33 @@ pub fn parse(page: &str) -> Result<Html, Unreadable> {
         if last.is_some_and(|node| node.ancestors().nth(DEPTH).is_some()) {
             return Err(Unreadable::TooDeep);
         }
+        // As long as the parser is within a tag or a comment, nothing is added to the tree.
+        let text = last.and_then(|node| node.value().as_text().map(|text| text.len()));
+        let now = (nodes.len(), text.unwrap_or_default());
+        separators = match std::mem::replace(&mut seen, now) == now {
+            true => separators + separators_in(piece.as_bytes()),
+            false => 0,
+        };
+        if separators > SEPARATORS {
+            return Err(Unreadable::EndlessTag);
+        }
     }
     Ok(parser.finish())
+}
+
+/// How many bytes could part attributes, if all this were within a tag.
+fn separators_in(piece: &[u8]) -> usize {
+    // Whole end tags change nothing if nothing is open; within a tag one would have ended it.
+    let ends_tag = |slash: usize| {
+        let after = piece[slash + 1..].iter().find(|byte| !byte.is_ascii_alphanumeric());
+        slash > 0 && piece[slash - 1] == b'<' && after == Some(&b'>')
+    };
+    let could_part = |(at, byte): &(usize, &u8)| match byte {
+        b'/' => !ends_tag(*at),
+        b'"' | b'\'' => true,
+        _ => byte.is_ascii_whitespace(),
+    };
+    piece.iter().enumerate().filter(could_part).count()
 }
 
 /// What is done on a walk through the tree.

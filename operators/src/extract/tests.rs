@@ -196,6 +196,23 @@ fn formatting_that_is_reopened_without_end_is_refused() {
 }
 
 #[test]
+fn attributes_without_end_are_refused_and_long_texts_and_pictures_are_read() {
+    for separator in [" ", "/", "=''", "=\">\""] {
+        let mut tag = "<a x".to_owned();
+        for number in 0..30_000 {
+            write!(tag, "{separator}a{number}").unwrap();
+        }
+        let read = read(&Rule::Aozora, &page(&(tag + ">文")));
+        assert!(read == Err(Unreadable::EndlessTag), "{separator}: {:?}", read.err());
+    }
+    let text = "a b ".repeat(100_000);
+    assert_eq!(main_text(&text).trim_end(), text.trim_end());
+    let picture =
+        format!("<img src=\"data:image/png;base64,{}\">文", "iVBORw0KGgo/".repeat(20_000));
+    assert_eq!(main_text(&picture), "文\n");
+}
+
+#[test]
 fn long_pages_of_one_kind_are_read_through() {
     // Work that grew with the square of any of these would keep this test for hours.
     for markup in [
