@@ -1,0 +1,33 @@
+# Two commands: `make demo` and `make test`. Both set up what they need, and are safe to repeat.
+
+.PHONY: help demo test setup build check bench deny
+
+help:
+	@echo "make demo    set up, build, run the whole job on the sample library, print a passage"
+	@echo "make test    set up, run all tests"
+	@echo "make check   formatting, lints and documentation, as CI has them"
+	@echo "make bench   set up, run the benchmarks of the stages"
+	@echo "make deny    licences and sources of all dependencies (needs cargo-deny)"
+
+setup:
+	@scripts/setup.sh
+
+build: setup
+	cargo build --release
+
+demo: build
+	target/release/seseragi demo
+
+test: setup
+	cargo test
+
+check: setup
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+bench: setup
+	cargo bench
+
+deny:
+	cargo deny check licenses bans sources
