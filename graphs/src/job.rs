@@ -47,7 +47,7 @@ pub enum JobError {
 }
 
 impl JobError {
-    fn senseless(key: &str, found: impl ToString, advice: &str) -> Self {
+    fn senseless(key: &str, found: &dyn ToString, advice: &str) -> Self {
         Self::Senseless { key: key.into(), found: found.to_string(), advice: advice.into() }
     }
 }
@@ -363,41 +363,41 @@ impl Job {
             ("held_out.words", self.held_out.words as u64),
         ];
         if let Some((key, value)) = positive.into_iter().find(|(_, value)| *value == 0) {
-            return Err(JobError::senseless(key, value, "use 1 or more"));
+            return Err(JobError::senseless(key, &value, "use 1 or more"));
         }
         if self.vocabulary.limit < 512 {
             let advice = "use 512 or more: characters and bytes are in it too";
-            return Err(JobError::senseless("vocabulary.limit", self.vocabulary.limit, advice));
+            return Err(JobError::senseless("vocabulary.limit", &self.vocabulary.limit, advice));
         }
         if !(0.0..1.0).contains(&self.held_out.share) {
             let advice = "use a share from 0 to below 1";
-            return Err(JobError::senseless("held_out.share", self.held_out.share, advice));
+            return Err(JobError::senseless("held_out.share", &self.held_out.share, advice));
         }
         if !(0.0..=86_400.0).contains(&self.commit.every_seconds) {
             let advice = "use seconds from 0 to 86400";
             let found = self.commit.every_seconds;
-            return Err(JobError::senseless("commit.every_seconds", found, advice));
+            return Err(JobError::senseless("commit.every_seconds", &found, advice));
         }
         if !(self.train.clip_at > 0.0 && self.train.clip_at.is_finite()) {
             let advice = "use a value above 0, or clip = \"none\"";
-            return Err(JobError::senseless("train.clip_at", self.train.clip_at, advice));
+            return Err(JobError::senseless("train.clip_at", &self.train.clip_at, advice));
         }
         if self.model.embedding == 0 && self.vectors.file.as_os_str().is_empty() {
             let advice = "use 1 or more, or name a file in vectors.file";
-            return Err(JobError::senseless("model.embedding", 0, advice));
+            return Err(JobError::senseless("model.embedding", &0, advice));
         }
         self.fetch.check().map_err(|error| match error {
             fetch::ClientError::Setting { name, value, advice } => {
-                JobError::senseless(&format!("fetch.{name}"), value, advice)
+                JobError::senseless(&format!("fetch.{name}"), &value, advice)
             }
-            other => JobError::senseless("fetch", other, "mend it"),
+            other => JobError::senseless("fetch", &other, "mend it"),
         })?;
         let shape = self.shape(self.model.embedding.max(1));
         shape.check().and_then(|()| self.settings(shape).check()).map_err(|error| match error {
             model::Error::Setting { name, found, advice } => {
-                JobError::senseless(name, found, advice)
+                JobError::senseless(name, &found, advice)
             }
-            other => JobError::senseless("model", other, "mend it"),
+            other => JobError::senseless("model", &other, "mend it"),
         })?;
         source::check(&self.source)
     }

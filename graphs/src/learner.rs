@@ -337,7 +337,8 @@ impl Learner {
             files: Default::default(),
         };
         let state = self.state.clone();
-        committer.commit(Request { manifest, state, model, stall: begun.elapsed() })?;
+        let stall = begun.elapsed();
+        committer.commit(Box::new(Request { manifest, state, model, stall }))?;
         Ok(())
     }
 

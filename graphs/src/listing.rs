@@ -30,7 +30,7 @@ pub struct ListingError {
     /// The source.
     pub name: String,
     /// What is wrong with it.
-    pub trouble: Trouble,
+    pub trouble: Box<Trouble>,
 }
 
 /// What can be wrong with a source.
@@ -42,7 +42,7 @@ pub enum Trouble {
         /// Where it should be.
         url: Url,
         /// Why not.
-        source: fetch::Trouble,
+        source: Box<fetch::Trouble>,
     },
     /// The index could not be read.
     #[error(transparent)]
@@ -72,8 +72,10 @@ pub fn rules(job: &Job) -> Result<Rules, ListingError> {
             }
             Source::Files(Files { selector, .. }) => Rule::Sniffed(selector.clone()),
         };
-        let extractor = Extractor::new(&rule)
-            .map_err(|bad| ListingError { name: source.name().to_owned(), trouble: bad.into() })?;
+        let extractor = Extractor::new(&rule).map_err(|bad| ListingError {
+            name: source.name().to_owned(),
+            trouble: Box::new(bad.into()),
+        })?;
         rules.insert(source.name(), extractor);
     }
     Ok(rules)
@@ -128,8 +130,10 @@ pub async fn list(
             Source::Sample(source) => sample_entries(source, sample, client).await,
             Source::Files(source) => file_entries(source),
         };
-        let (listed, skipped) =
-            listed.map_err(|trouble| ListingError { name: name.to_owned(), trouble })?;
+        let (listed, skipped) = listed.map_err(|trouble| ListingError {
+            name: name.to_owned(),
+            trouble: Box::new(trouble),
+        })?;
         let wanted = listed.len() as u64;
         let mut new = 0;
         for mut entry in listed {
@@ -155,7 +159,8 @@ async fn aozora_entries(source: &Aozora, client: &Client) -> Result<Offer, Troub
     let address: Url = source.index.parse().expect("checked with the job");
     let address = mirrored(&address, mirror.as_ref());
     let fetched = client.get(&address).await;
-    let index = fetched.map_err(|source| Trouble::Fetch { url: address, source })?;
+    let index =
+        fetched.map_err(|source| Trouble::Fetch { url: address, source: Box::new(source) })?;
     let index = aozora::entries(&index.body, &source.wanted, mirror.as_ref())?;
     let entries = index.entries.into_iter().map(|work| Entry {
         source: source.name.clone(),

@@ -98,22 +98,22 @@ impl Source {
 pub(super) fn check(sources: &[Source]) -> Result<(), JobError> {
     if sources.is_empty() {
         let advice = "add a [[source]] table, such as kind = \"sample\"";
-        return Err(JobError::senseless("source", "missing", advice));
+        return Err(JobError::senseless("source", &"missing", advice));
     }
     for (index, source) in sources.iter().enumerate() {
         let name = source.name();
         let key = |field: &str| format!("source.{index}.{field}");
         if name.is_empty() {
-            return Err(JobError::senseless(&key("name"), "empty", "give the source a name"));
+            return Err(JobError::senseless(&key("name"), &"empty", "give the source a name"));
         }
         if sources[..index].iter().any(|other| other.name() == name) {
             let advice = "give each source a name of its own";
-            return Err(JobError::senseless(&key("name"), format!("\"{name}\" again"), advice));
+            return Err(JobError::senseless(&key("name"), &format!("\"{name}\" again"), advice));
         }
         match source {
             Source::Files(files) if files.paths.is_empty() => {
                 let advice = "name files, such as [\"texts/*.txt\"]";
-                return Err(JobError::senseless(&key("paths"), "empty", advice));
+                return Err(JobError::senseless(&key("paths"), &"empty", advice));
             }
             Source::Aozora(aozora) => {
                 for (field, address) in [("index", &aozora.index), ("mirror", &aozora.mirror)] {

@@ -27,7 +27,7 @@ pub(super) struct Request {
 
 /// The thread, and the way to it.
 pub(super) struct Committer {
-    requests: Option<Sender<Request>>,
+    requests: Option<Sender<Box<Request>>>,
     thread: Option<JoinHandle<Result<(), CheckpointError>>>,
 }
 
@@ -36,7 +36,7 @@ impl Committer {
         let (home, rejects) = (learner.checkpoints.clone(), learner.rejects.clone());
         let (events, keep) = (learner.events.clone(), learner.commit.keep);
         // One is written while at most one waits: a slow disk must not pile up copies of the model.
-        let (requests, todo) = bounded::<Request>(1);
+        let (requests, todo) = bounded::<Box<Request>>(1);
         let write = move || {
             for mut request in todo {
                 let epoch = request.manifest.epoch;
@@ -52,7 +52,7 @@ impl Committer {
     }
 
     /// Hands a checkpoint over. If the one before it could not be written, says why.
-    pub fn commit(&mut self, request: Request) -> Result<(), CheckpointError> {
+    pub fn commit(&mut self, request: Box<Request>) -> Result<(), CheckpointError> {
         let sent = self.requests.as_ref().map(|requests| requests.send(request));
         match sent {
             Some(Ok(())) => Ok(()),
