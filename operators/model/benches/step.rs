@@ -27,6 +27,7 @@ fn step(criterion: &mut Criterion) {
                 embedding: 200,
                 tied,
                 dropout: 0.0,
+                identity: 1.0,
             },
             vectors: Vectors::Tuned,
             optimizer: Optimizer::Adam(AdamConstants::default()),

@@ -130,19 +130,24 @@ pub fn set_threads(threads: usize) {
 }
 
 /// Tells the allocator to keep what is freed: a step frees and takes the same hundreds of megabytes
-/// again, and handing them back to the system costs a page fault for every 4 KiB each time.
+/// again, and handing them back to the system costs a page fault for every 4 KiB each time (a step of
+/// 2 × 512 LSTM over 20,000 words: 180,000 faults and 0.35 s of the system's time; with this none).
 ///
-/// Call it at the start of a process that trains. The price: the process keeps its highest use of
-/// memory until it ends. Without glibc this does nothing.
-#[allow(unsafe_code)] // two calls of mallopt, which takes numbers
+/// Call it at the start of a process that trains, before there are threads. The price: the process
+/// keeps its highest use of memory until it ends, and all threads allocate from one arena. (With
+/// several, the trainer's thread would get one made of 64 MiB pieces, and these settings would not
+/// reach what does not fit into a piece.) Without glibc this does nothing.
+#[allow(unsafe_code)] // three calls of mallopt, which takes numbers
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: changes parameters of malloc under its own lock.
     unsafe {
         // Large blocks come from the heap, not from mappings of their own …
         libc::mallopt(libc::M_MMAP_MAX, 0);
-        // … and its top is not given back.
+        // … whose top is not given back …
         libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+        // … whichever thread asks.
+        libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
 

@@ -53,6 +53,16 @@ pub struct Shape {
     /// Share of the non-recurrent activations that is zeroed in training (Zaremba et al. 2014):
     /// on the embedding, between the layers, and before the output.
     pub dropout: f64,
+    /// What IRNN's first recurrent matrix is, times the identity; other cells take no notice. At 1
+    /// (the paper's choice for its long tasks) nothing is forgotten, and a state that is carried on
+    /// without end grows without end as soon as training has pushed the matrix beyond the identity;
+    /// below 1 it fades (the paper used 0.01 for speech).
+    #[serde(default = "whole")]
+    pub identity: f64,
+}
+
+fn whole() -> f64 {
+    1.0
 }
 
 impl Shape {
@@ -79,6 +89,13 @@ impl Shape {
                 name: "model.dropout",
                 found: self.dropout.to_string(),
                 advice: "use 0 or more, and less than 1",
+            });
+        }
+        if !(self.identity > 0.0 && self.identity <= 1.0) {
+            return Err(Error::Setting {
+                name: "model.identity",
+                found: self.identity.to_string(),
+                advice: "use a value above 0, up to 1",
             });
         }
         Ok(())

@@ -72,7 +72,7 @@ pub(crate) fn sizes(shape: &Shape) -> Vec<(String, Vec<i64>)> {
 /// First values of one weight, a function of (seed, name).
 ///
 /// Uniform in ±1/√hidden as in PyTorch; the LSTM's forget gates start open (bias 1, Jozefowicz et
-/// al. 2015); IRNN as its paper says: identity, zero biases, input weights normal with deviation
+/// al. 2015); IRNN as its paper says: identity (scaled), zero biases, input weights normal with deviation
 /// 0.001.
 fn initial(shape: &Shape, name: &str, size: &[i64], seed: u64) -> Vec<f32> {
     let count = size.iter().product::<i64>() as usize;
@@ -81,7 +81,9 @@ fn initial(shape: &Shape, name: &str, size: &[i64], seed: u64) -> Vec<f32> {
     if shape.cell == Cell::Irnn {
         return match &name[..9] {
             "weight_ih" => (0..count).map(|_| seed::normal(&mut generator, 0.001)).collect(),
-            "weight_hh" => (0..count).map(|i| f32::from(i / hidden == i % hidden)).collect(),
+            "weight_hh" => (0..count)
+                .map(|i| if i / hidden == i % hidden { shape.identity as f32 } else { 0.0 })
+                .collect(),
             _ => vec![0.0; count],
         };
     }

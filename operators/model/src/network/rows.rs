@@ -17,7 +17,7 @@ const FAINT: f32 = 0.1;
 /// The output bias of a new row lies this far below the mean of the others: it begins with about a
 /// tenth of the share that its weights alone would give it, so that a thousand words that come in
 /// at once do not take the probability of those already learnt.
-const RESERVE: f64 = 2.302_585; // ln 10
+const RESERVE: f64 = std::f64::consts::LN_10;
 
 /// How a row begins.
 #[derive(Clone, Copy, Debug)]

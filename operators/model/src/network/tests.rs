@@ -10,7 +10,7 @@ use crate::shape::Cell;
 const WORDS: [i64; 6] = [0, 3, 1, 4, 4, 2];
 
 fn shape(cell: Cell, tied: bool) -> Shape {
-    Shape { cell, layers: 2, hidden: 5, embedding: 3, tied, dropout: 0.0 }
+    Shape { cell, layers: 2, hidden: 5, embedding: 3, tied, dropout: 0.0, identity: 1.0 }
 }
 
 fn network(shape: &Shape, rows: usize) -> Network {

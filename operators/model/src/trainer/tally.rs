@@ -166,6 +166,6 @@ fn read(entries: &[Entry]) -> Result<Vec<f64>, Error> {
         .collect();
     let numbers = Tensor::f_stack(&numbers, 0)
         .and_then(|numbers| numbers.f_to_kind(Kind::Double))
-        .and_then(|numbers| Vec::<f64>::try_from(numbers));
+        .and_then(Vec::<f64>::try_from);
     numbers.doing("could not read the losses")
 }
