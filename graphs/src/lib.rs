@@ -5,7 +5,7 @@
 
 pub mod checkpoint;
 pub mod directory;
-mod drive;
+pub mod drive;
 pub mod evaluate;
 pub mod events;
 pub mod export;
@@ -14,8 +14,8 @@ pub mod learner;
 pub mod ledger;
 pub mod listing;
 pub mod metrics;
-mod river;
+pub mod river;
 pub mod run;
 pub mod sample;
 pub mod trained;
-mod training;
+pub mod training;
