@@ -30,7 +30,9 @@ impl Progress {
     pub fn show(events: Receiver<Event>, client: Arc<OnceLock<Client>>) -> Self {
         let screen = std::io::stderr().is_terminal().then(Bars::new);
         let show = move || {
-            let mut shown = Shown { screen, client, known: 0, account: 0, step: Step::default() };
+            let begun = Instant::now();
+            let step = Step::default();
+            let mut shown = Shown { screen, client, begun, known: 0, account: 0, step };
             loop {
                 match events.recv_timeout(REFRESH) {
                     Ok(event) => shown.take(event),
@@ -87,6 +89,7 @@ struct Step {
 struct Shown {
     screen: Option<Bars>,
     client: Arc<OnceLock<Client>>,
+    begun: Instant,
     known: u64,
     account: u64,
     step: Step,
@@ -107,16 +110,21 @@ impl Shown {
                 ));
             }
             Event::Listed(listed) => {
-                self.known += listed.new;
+                self.known += listed.new + listed.unusable + listed.withdrawn;
                 self.say(&format!(
-                    "source {}: {} entries, {} of them new, {} skipped",
+                    "source {}: {} entries; {} to read, {} newly unusable, {} withdrawn",
                     listed.source,
-                    grouped(listed.wanted),
+                    grouped(listed.offered),
                     grouped(listed.new),
-                    grouped(listed.skipped.len() as u64),
+                    grouped(listed.unusable),
+                    grouped(listed.withdrawn),
                 ));
             }
             Event::Step(step) => {
+                if self.step.since.is_none() {
+                    let seconds = self.begun.elapsed().as_secs_f64();
+                    self.say(&format!("first step {seconds:.1} s after the start"));
+                }
                 let at = &mut self.step;
                 let now = Instant::now();
                 let since = *at.since.get_or_insert(now);

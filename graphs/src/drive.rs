@@ -14,10 +14,9 @@ use crossbeam_channel::{Sender, unbounded};
 use operators::{
     Epoch,
     analyzer::{Dictionary, DictionaryError},
-    catalogue::{Listing, Slicing},
+    catalogue::{Line, Listing, Slicing},
     fault::Alarm,
     fetch::{Client, ClientError},
-    record::Entry,
     route::Routing,
     vectors::{Vectors, VectorsError},
     wake::Waker,
@@ -153,9 +152,9 @@ pub(crate) fn drive<T: Send>(
     let _one_job_a_rein = reins.client.set(client.clone());
     let sample = serve_sample(job, &runtime)?;
     let alarm = Alarm::new();
-    let (sender, entries) = unbounded();
+    let (sender, lines) = unbounded();
     let (waker, drain) = (Waker::default(), Arc::clone(&reins.drain));
-    let listing = Listing { entries, waker: waker.clone(), drain: Arc::clone(&drain) };
+    let listing = Listing { lines, waker: waker.clone(), drain: Arc::clone(&drain) };
     let tools = Tools {
         slicing: Slicing {
             first: past.last.map_or(0, |epoch| epoch + 1),
@@ -282,12 +281,12 @@ struct Lister {
 
 impl Lister {
     /// Lists everything, and then keeps the sample library served until the job has ended.
-    async fn list(self, entries: Sender<Entry>) {
+    async fn list(self, lines: Sender<Line>) {
         let Self { job, client, sample, had, waker, events, alarm } = self;
         let listed =
-            listing::list(&job, &client, sample.as_ref(), had, &entries, &waker, &events).await;
+            listing::list(&job, &client, sample.as_ref(), had, &lines, &waker, &events).await;
         match listed {
-            Ok(()) => drop(entries),
+            Ok(()) => drop(lines),
             Err(error) => {
                 alarm.raise("catalogue", error);
                 // Hanging up would look like the catalogue's end.

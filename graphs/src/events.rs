@@ -29,17 +29,18 @@ pub enum Event {
 }
 
 /// What a source has to offer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Listed {
     /// The source's name.
     pub source: String,
-    /// Entries that the job wants.
-    pub wanted: u64,
-    /// Those of them that the run has not had yet.
+    /// Entries that the job wants, whether they can be used or not.
+    pub offered: u64,
+    /// Those of them that are to be read: new or revised.
     pub new: u64,
-    /// Lines of the catalogue that could not be used or are not wanted by rule (no page, foreign
-    /// host), with the reason.
-    pub skipped: Vec<String>,
+    /// Those that cannot be used (no page, another host, a broken line) and were not told yet.
+    pub unusable: u64,
+    /// Entries of earlier listings that are there no more.
+    pub withdrawn: u64,
 }
 
 /// What came of a chunk.

@@ -202,11 +202,21 @@ pub struct Model {
     pub tied: bool,
     /// Share of activations that training drops.
     pub dropout: f64,
+    /// What `irnn` starts its recurrence from: this much of the identity.
+    pub identity: f64,
 }
 
 impl Default for Model {
     fn default() -> Self {
-        Self { cell: Cell::Lstm, layers: 2, hidden: 512, embedding: 200, tied: true, dropout: 0.0 }
+        Self {
+            cell: Cell::Lstm,
+            layers: 2,
+            hidden: 512,
+            embedding: 200,
+            tied: true,
+            dropout: 0.0,
+            identity: 1.0,
+        }
     }
 }
 
@@ -414,8 +424,8 @@ impl Job {
 
     /// The shape of the network, its embedding `embedding` wide.
     pub fn shape(&self, embedding: usize) -> model::Shape {
-        let Model { cell, layers, hidden, tied, dropout, .. } = self.model;
-        model::Shape { cell, layers, hidden, embedding, tied, dropout }
+        let Model { cell, layers, hidden, tied, dropout, identity, .. } = self.model;
+        model::Shape { cell, layers, hidden, embedding, tied, dropout, identity }
     }
 
     /// What the trainer wants to know.

@@ -168,6 +168,15 @@ impl Learner {
             }
         };
         let evaluation = if complete { self.evaluate()? } else { None };
+        // To have read the catalogue to its end is worth a commit: what comes later is a change.
+        // The epoch after the last one is empty, and closed as well.
+        let news = learnt.filter(|epoch| complete && self.counts.completed != Some(*epoch));
+        if let Some(epoch) = news {
+            let end = if learnt == committed.0 { epoch + 1 } else { epoch };
+            self.counts.completed_before = self.counts.completed;
+            self.counts.completed = Some(end);
+            learnt = Some(end);
+        }
         if let Some(epoch) = learnt.filter(|_| learnt != committed.0) {
             self.commit(epoch, &mut committer)?;
         }
@@ -282,11 +291,14 @@ impl Learner {
 
     fn close(&mut self, epoch: Epoch, rejects: &[Batch<Reject>]) {
         for reject in rejects.iter().flat_map(Batch::iter) {
-            let duplicate = reject.stage == Stage::Deduplicate;
             self.state.ledger.push(Line {
                 entry: reject.entry,
                 epoch,
-                fate: if duplicate { Fate::Duplicate } else { Fate::Rejected },
+                fate: match reject.stage {
+                    Stage::Deduplicate => Fate::Duplicate,
+                    Stage::Withdraw => Fate::Withdrawn,
+                    Stage::Catalogue | Stage::Fetch | Stage::Extract => Fate::Rejected,
+                },
                 reason: Some((reject.stage, reject.reason.to_owned())),
                 content: String::new(),
                 fingerprint: String::new(),

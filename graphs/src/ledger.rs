@@ -26,10 +26,13 @@ pub enum Fate {
     Duplicate,
     /// It could not be used.
     Rejected,
+    /// It was there once, and the library has it no more; what was learnt of it stays learnt.
+    Withdrawn,
 }
 
 impl Fate {
-    const ALL: [Self; 4] = [Self::Learnt, Self::HeldOut, Self::Duplicate, Self::Rejected];
+    const ALL: [Self; 5] =
+        [Self::Learnt, Self::HeldOut, Self::Duplicate, Self::Rejected, Self::Withdrawn];
 }
 
 /// One line of the account.
@@ -75,6 +78,8 @@ pub struct Account {
     pub duplicates: u64,
     /// Entries that could not be used.
     pub rejected: u64,
+    /// Notices that an entry before was taken back.
+    pub withdrawn: u64,
     /// Characters learnt.
     pub characters: u64,
     /// Words learnt.
@@ -97,6 +102,7 @@ impl Account {
             Fate::HeldOut => self.held_out += 1,
             Fate::Duplicate => self.duplicates += 1,
             Fate::Rejected => self.rejected += 1,
+            Fate::Withdrawn => self.withdrawn += 1,
         }
     }
 

@@ -3,6 +3,7 @@
 //! [`run::run`] is the main job: [`training`] is its dataflow on one page, [`learner`] the thread
 //! behind its sink, [`checkpoint`] what is durable. [`job`] is the job file.
 
+pub mod changes;
 pub mod checkpoint;
 pub mod directory;
 pub mod drive;

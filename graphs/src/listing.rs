@@ -2,13 +2,14 @@
 //!
 //! Catalogue order is the order of the sources in the job, and within a source its own. Entries that
 //! the run has had with the same revision are left out, which is all that resuming takes: what is
-//! left begins exactly where the last commit ended. A revised entry is an entry again.
+//! left begins exactly where the last commit ended. A revised entry is an entry again, and one that
+//! its library has no more is listed once as withdrawn.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crossbeam_channel::Sender;
 use operators::{
-    catalogue::{aozora, files},
+    catalogue::{self, aozora, files},
     extract::{BadSelector, Extractor, Rule, Rules},
     fetch::{self, Client, Url},
     record::{Entry, Key},
@@ -19,7 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     events::{Event, Listed},
     job::{Aozora, Files, Job, Sample, Source},
-    ledger::Line,
+    ledger::{Fate, Line},
     sample::SampleServer,
 };
 
@@ -81,24 +82,71 @@ pub fn rules(job: &Job) -> Result<Rules, ListingError> {
     Ok(rules)
 }
 
-/// The entries that a run has had, each with its last revision, and the number that the next gets.
+/// The entries that a run has had, each as it last was, and the number that the next line gets.
 #[derive(Clone, Debug, Default)]
 pub struct Had {
-    revisions: HashMap<Key, String>,
+    entries: BTreeMap<Key, Entry>,
     next_sequence: u64,
 }
 
 impl Had {
     /// What this account tells.
     pub fn of(ledger: &[Line], next_sequence: u64) -> Self {
-        let revision = |line: &Line| (line.entry.key(), line.entry.revision.clone());
-        Self { revisions: ledger.iter().map(revision).collect(), next_sequence }
+        let mut entries = BTreeMap::new();
+        for line in ledger {
+            match line.fate {
+                Fate::Withdrawn => entries.remove(&line.entry.key()),
+                _ => entries.insert(line.entry.key(), line.entry.clone()),
+            };
+        }
+        Self { entries, next_sequence }
     }
 
-    /// Whether the entry is new or revised.
-    fn lacks(&self, entry: &Entry) -> bool {
-        self.revisions.get(&entry.key()) != Some(&entry.revision)
+    /// The lines that tell what is new in a source's offer: its new and revised entries in the
+    /// offer's order, then those that are gone. What is gone is told only of an offer that is
+    /// whole: a limited one leaves out much that is still there.
+    fn news(&mut self, source: &str, offer: Offer) -> Vec<catalogue::Line> {
+        let mut lines = Vec::new();
+        let mut gone: BTreeMap<Key, Entry> = self
+            .entries
+            .iter()
+            .filter(|(key, _)| key.source == source && offer.is_whole)
+            .map(|(key, entry)| (key.clone(), entry.clone()))
+            .collect();
+        for (entry, trouble) in offer.entries {
+            let key = entry.key();
+            gone.remove(&key);
+            let known = self.entries.get(&key);
+            if known.is_some_and(|known| known.revision == entry.revision) {
+                continue;
+            }
+            let entry = self.numbered(entry);
+            self.entries.insert(key, entry.clone());
+            lines.push(match trouble {
+                None => catalogue::Line::Read(entry),
+                Some(reason) => catalogue::Line::Unusable(entry, reason),
+            });
+        }
+        for (key, entry) in gone {
+            self.entries.remove(&key);
+            lines.push(catalogue::Line::Withdrawn(self.numbered(entry)));
+        }
+        lines
     }
+
+    fn numbered(&mut self, entry: Entry) -> Entry {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        Entry { sequence, ..entry }
+    }
+}
+
+/// What a source offers.
+struct Offer {
+    /// Its entries, in its order; of those that cannot be used, why.
+    entries: Vec<(Entry, Option<String>)>,
+    /// Whether an entry that is not here is not there.
+    is_whole: bool,
 }
 
 /// Whether an entry is never trained on: a share of all entries, by a hash of the id alone, so that
@@ -119,42 +167,42 @@ pub async fn list(
     client: &Client,
     sample: Option<&SampleServer>,
     mut had: Had,
-    entries: &Sender<Entry>,
+    lines: &Sender<catalogue::Line>,
     waker: &Waker,
     events: &Sender<Event>,
 ) -> Result<(), ListingError> {
     for source in &job.source {
         let name = source.name();
-        let listed = match source {
-            Source::Aozora(source) => aozora_entries(source, client).await,
-            Source::Sample(source) => sample_entries(source, sample, client).await,
-            Source::Files(source) => file_entries(source),
+        let offer = match source {
+            Source::Aozora(source) => aozora_offer(source, client).await,
+            Source::Sample(source) => sample_offer(source, sample, client).await,
+            Source::Files(source) => files_offer(source),
         };
-        let (listed, skipped) = listed.map_err(|trouble| ListingError {
+        let mut offer = offer.map_err(|trouble| ListingError {
             name: name.to_owned(),
             trouble: Box::new(trouble),
         })?;
-        let wanted = listed.len() as u64;
-        let mut new = 0;
-        for mut entry in listed {
-            if had.lacks(&entry) {
-                entry.sequence = had.next_sequence;
-                entry.held_out = is_held_out(&entry.id, job.held_out.share);
-                had.next_sequence += 1;
-                new += 1;
-                let _the_job_is_ending = entries.send(entry);
+        for (entry, _) in &mut offer.entries {
+            entry.source = name.to_owned();
+            entry.held_out = is_held_out(&entry.id, job.held_out.share);
+        }
+        let mut listed = Listed { source: name.to_owned(), ..Listed::default() };
+        listed.offered = offer.entries.len() as u64;
+        for line in had.news(name, offer) {
+            match line {
+                catalogue::Line::Read(_) => listed.new += 1,
+                catalogue::Line::Unusable(..) => listed.unusable += 1,
+                catalogue::Line::Withdrawn(_) => listed.withdrawn += 1,
             }
+            let _the_job_is_ending = lines.send(line);
         }
         waker.wake();
-        let listed = Listed { source: name.to_owned(), wanted, new, skipped };
         let _nobody_watches = events.send(Event::Listed(listed));
     }
     Ok(())
 }
 
-type Offer = (Vec<Entry>, Vec<String>);
-
-async fn aozora_entries(source: &Aozora, client: &Client) -> Result<Offer, Trouble> {
+async fn aozora_offer(source: &Aozora, client: &Client) -> Result<Offer, Trouble> {
     let mirror = source.mirror.parse::<Url>().ok();
     let address: Url = source.index.parse().expect("checked with the job");
     let address = mirrored(&address, mirror.as_ref());
@@ -162,46 +210,61 @@ async fn aozora_entries(source: &Aozora, client: &Client) -> Result<Offer, Troub
     let index =
         fetched.map_err(|source| Trouble::Fetch { url: address, source: Box::new(source) })?;
     let index = aozora::entries(&index.body, &source.wanted, mirror.as_ref())?;
-    let entries = index.entries.into_iter().map(|work| Entry {
-        source: source.name.clone(),
-        url: work.url.into(),
-        id: work.id,
-        revision: work.revision,
-        title: work.title,
-        credit: work.credit,
-        orthography: work.orthography,
-        ..Entry::default()
+    let usable = index.entries.into_iter().map(|work| {
+        let entry = Entry {
+            url: work.url.into(),
+            id: work.id,
+            revision: work.revision,
+            title: work.title,
+            credit: work.credit,
+            orthography: work.orthography,
+            ..Entry::default()
+        };
+        (entry, None)
     });
-    let skipped = index.skipped.iter().map(ToString::to_string);
-    Ok((entries.collect(), skipped.collect()))
+    let unusable = index.skipped.into_iter().map(|skipped| {
+        let reason = skipped.reason.to_string();
+        let unnamed = skipped.id.is_empty();
+        let entry = Entry {
+            id: if unnamed { format!("line {}", skipped.line) } else { skipped.id },
+            // Once it can be used it has another revision, and is read.
+            revision: format!("unusable: {reason}"),
+            title: skipped.title,
+            ..Entry::default()
+        };
+        (entry, Some(reason))
+    });
+    let is_whole = source.wanted.limit.is_none();
+    Ok(Offer { entries: usable.chain(unusable).collect(), is_whole })
 }
 
-async fn sample_entries(
+async fn sample_offer(
     source: &Sample,
     server: Option<&SampleServer>,
     client: &Client,
 ) -> Result<Offer, Trouble> {
     let server = server.expect("the runner serves the sample library to jobs that read it");
     let as_aozora = Aozora {
-        name: source.name.clone(),
         mirror: format!("http://{}", server.address()),
         wanted: source.wanted.clone(),
         ..Aozora::default()
     };
-    aozora_entries(&as_aozora, client).await
+    aozora_offer(&as_aozora, client).await
 }
 
-fn file_entries(source: &Files) -> Result<Offer, Trouble> {
-    let entries = files::entries(&source.paths)?.into_iter().map(|file| Entry {
-        source: source.name.clone(),
-        title: file.id.clone(),
-        id: file.id,
-        revision: file.revision,
-        url: file.url.into(),
-        orthography: source.orthography.clone(),
-        ..Entry::default()
+fn files_offer(source: &Files) -> Result<Offer, Trouble> {
+    let entries = files::entries(&source.paths)?.into_iter().map(|file| {
+        let entry = Entry {
+            title: file.id.clone(),
+            id: file.id,
+            revision: file.revision,
+            url: file.url.into(),
+            orthography: source.orthography.clone(),
+            ..Entry::default()
+        };
+        (entry, None)
     });
-    Ok((entries.collect(), Vec::new()))
+    Ok(Offer { entries: entries.collect(), is_whole: true })
 }
 
 /// The address with scheme, host and port of the mirror.
@@ -237,20 +300,41 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_new_or_revised_is_listed_again() {
+    fn only_what_is_new_revised_or_gone_is_told() {
         let entry = |id: &str, revision: &str| Entry {
+            source: "s".into(),
             id: id.into(),
             revision: revision.into(),
             ..Entry::default()
         };
-        let had = Had {
-            revisions: [("a", "1"), ("b", "1")]
-                .map(|(id, revision)| (entry(id, revision).key(), revision.to_owned()))
-                .into(),
-            next_sequence: 2,
+        let offer = |entries: &[(&str, &str)], is_whole| Offer {
+            entries: entries.iter().map(|(id, revision)| (entry(id, revision), None)).collect(),
+            is_whole,
         };
-        assert!(!had.lacks(&entry("a", "1")));
-        assert!(had.lacks(&entry("b", "2")));
-        assert!(had.lacks(&entry("c", "1")));
+        let told = |lines: Vec<catalogue::Line>| -> Vec<String> {
+            let told = |line| match line {
+                catalogue::Line::Read(entry) => format!("{} read {}", entry.sequence, entry.id),
+                catalogue::Line::Unusable(entry, _) => format!("{} bad", entry.sequence),
+                catalogue::Line::Withdrawn(entry) => {
+                    format!("{} gone {}", entry.sequence, entry.id)
+                }
+            };
+            lines.into_iter().map(told).collect()
+        };
+        let mut had = Had::default();
+        let first = had.news("s", offer(&[("b", "1"), ("a", "1"), ("c", "1")], true));
+        assert_eq!(told(first), ["0 read b", "1 read a", "2 read c"]);
+        // a is revised, c is gone, d is new; b is as it was.
+        let second = had.news("s", offer(&[("b", "1"), ("a", "2"), ("d", "1")], true));
+        assert_eq!(told(second), ["3 read a", "4 read d", "5 gone c"]);
+        // It is gone once, another source does not miss it, and a part of the offer proves nothing.
+        assert_eq!(told(had.news("t", offer(&[], true))), [""; 0]);
+        assert_eq!(told(had.news("s", offer(&[("b", "1")], false))), [""; 0]);
+        assert_eq!(
+            told(had.news("s", offer(&[("b", "1"), ("a", "2"), ("d", "1")], true))),
+            [""; 0]
+        );
+        // What comes back is new.
+        assert_eq!(told(had.news("s", offer(&[("c", "1")], false))), ["6 read c"]);
     }
 }

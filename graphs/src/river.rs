@@ -71,14 +71,15 @@ pub fn river<'scope>(
     let (listing, known) =
         spring.map_or((None, Vec::new()), |spring| (Some(spring.listing), spring.known));
 
-    let entries = catalogue(scope, listing, tools.slicing, learnt);
+    let (entries, unusable) = catalogue(scope, listing, tools.slicing, learnt);
     let (pages, unfetched) =
         entries.route(tools.routing).fetch(&tools.client, &tools.runtime, &tools.alarm);
     let (documents, unread) = pages.extract(&tools.rules);
     let (documents, repeated) = documents.deduplicate(known);
     let words = documents.tokenize(&tools.dictionary).embed(tools.vectors.as_ref());
     // The weir: before it many and unordered, after it one and in catalogue order.
-    (words.resequence(OWNER), unfetched.concat(unread).concat(repeated))
+    let rejects = unusable.concat(unfetched).concat(unread).concat(repeated);
+    (words.resequence(OWNER), rejects)
 }
 
 /// Has `learnt` follow the end of a graph, and the catalogue go on whenever that moves.

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use graphs::{
+    changes::{Changes, changes},
     checkpoint::State,
     ledger::{Fate, Line},
     trained::{Looked, look},
 };
 use serde_json::json;
 
-use super::{grouped, print_json};
+use super::{grouped, print_json, run::summed};
 
 /// Shows what a run has learnt and from what
 ///
@@ -22,6 +23,10 @@ use super::{grouped, print_json};
 pub struct Inspect {
     /// The run directory
     run: PathBuf,
+    /// Tells what the libraries added, revised and withdrew since their catalogues were last read
+    /// to the end
+    #[arg(long)]
+    changes: bool,
     /// Prints everything as JSON
     #[arg(long)]
     json: bool,
@@ -32,6 +37,9 @@ impl Inspect {
     pub fn execute(self) -> anyhow::Result<()> {
         let Looked { path, manifest, passed_over } = look(&self.run)?;
         let state = State::read(&path)?;
+        if self.changes {
+            return tell_changes(&changes(&state.ledger, &manifest.counts), self.json);
+        }
         if self.json {
             let passed_over: Vec<_> = passed_over
                 .iter()
@@ -57,14 +65,7 @@ impl Inspect {
         }
         let account = &manifest.account;
         println!("checkpoint {}, of epoch {}", path.display(), manifest.epoch);
-        println!(
-            "{} entries = {} learnt + {} held out + {} duplicates + {} rejects",
-            grouped(account.entries),
-            grouped(account.learnt),
-            grouped(account.held_out),
-            grouped(account.duplicates),
-            grouped(account.rejected),
-        );
+        println!("{}", summed(account));
         println!(
             "{} words, {} of them spelled; {} ids in the vocabulary",
             grouped(account.words),
@@ -79,6 +80,26 @@ impl Inspect {
     }
 }
 
+fn tell_changes(changes: &Changes, json: bool) -> anyhow::Result<()> {
+    if json {
+        return print_json(changes);
+    }
+    let Changes { since, added, revised, withdrawn } = changes;
+    println!(
+        "{}: {} added, {} revised, {} withdrawn",
+        since.map_or("all that there is".into(), |since| format!("since epoch {since}")),
+        grouped(added.len() as u64),
+        grouped(revised.len() as u64),
+        grouped(withdrawn.len() as u64),
+    );
+    for (what, lines) in [("added", added), ("revised", revised), ("withdrawn", withdrawn)] {
+        for line in lines {
+            println!("{what}: {}", described(line));
+        }
+    }
+    Ok(())
+}
+
 fn described(line: &Line) -> String {
     let Line { entry, fate, reason, chunk, last_chunk, .. } = line;
     let name = format!("{}:{} {} {}", entry.source, entry.id, entry.title, entry.credit);
@@ -86,6 +107,7 @@ fn described(line: &Line) -> String {
         (Fate::Learnt, _) if chunk == last_chunk => format!("learnt in chunk {chunk}: {name}"),
         (Fate::Learnt, _) => format!("learnt in chunks {chunk} to {last_chunk}: {name}"),
         (Fate::HeldOut, _) => format!("held out: {name}"),
+        (Fate::Withdrawn, _) => name,
         (_, Some((stage, reason))) => format!("rejected by {stage}, {reason}: {name}"),
         (_, None) => format!("rejected: {name}"),
     }

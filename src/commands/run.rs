@@ -10,6 +10,7 @@ use clap::Args;
 use graphs::{
     job::Job,
     learner::Finished,
+    ledger::Account,
     run::{Reins, run},
 };
 use serde_json::json;
@@ -84,18 +85,29 @@ fn print_outcome(job: &Job, finished: &Finished) -> anyhow::Result<()> {
     }))
 }
 
+/// An account in one line: what the entries came to, and that none is missing.
+pub fn summed(account: &Account) -> String {
+    let Account { entries, learnt, held_out, duplicates, rejected, withdrawn, .. } = *account;
+    let [entries, learnt, held_out, duplicates, rejected] =
+        [entries, learnt, held_out, duplicates, rejected].map(grouped);
+    let sum = format!(
+        "{entries} entries = {learnt} learnt + {held_out} held out + {duplicates} duplicates + \
+         {rejected} rejects"
+    );
+    match withdrawn {
+        0 => sum,
+        _ => format!("{sum} + {} withdrawn", grouped(withdrawn)),
+    }
+}
+
 /// Tells the outcome in words.
 pub fn tell(job: &Job, finished: &Finished, elapsed: Duration) -> anyhow::Result<()> {
     let account = &finished.account;
     println!(
-        "{} {}: {} entries = {} learnt + {} held out + {} duplicates + {} rejects",
+        "{} {}: {}",
         if finished.complete { "complete" } else { "drained; the next run goes on from here" },
         job.directory.display(),
-        grouped(account.entries),
-        grouped(account.learnt),
-        grouped(account.held_out),
-        grouped(account.duplicates),
-        grouped(account.rejected),
+        summed(account),
     );
     println!(
         "learnt {} words ({} characters) in {} chunks and {} steps, {:.0} s in this process",

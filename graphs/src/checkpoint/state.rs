@@ -31,6 +31,10 @@ pub struct Counts {
     pub next_sequence: u64,
     /// The number that the next chunk gets.
     pub next_chunk: u64,
+    /// The last epoch at which the catalogue had been read to its end.
+    pub completed: Option<operators::Epoch>,
+    /// The one before that: what came between the two is what changed in the library.
+    pub completed_before: Option<operators::Epoch>,
     /// Bytes of `metrics.jsonl` that belong to the checkpoint.
     pub metrics_bytes: u64,
     /// Nats of all chunks, each scored before it was trained on.

@@ -28,10 +28,13 @@ pub enum Stage {
     Extract,
     /// An earlier document has the same text.
     Deduplicate,
+    /// The library has taken the entry back: nothing is wrong with what was read of it.
+    Withdraw,
 }
 
 impl Stage {
-    const ALL: [Self; 4] = [Self::Catalogue, Self::Fetch, Self::Extract, Self::Deduplicate];
+    const ALL: [Self; 5] =
+        [Self::Catalogue, Self::Fetch, Self::Extract, Self::Deduplicate, Self::Withdraw];
 }
 
 impl fmt::Display for Stage {
@@ -41,6 +44,7 @@ impl fmt::Display for Stage {
             Self::Fetch => "fetch",
             Self::Extract => "extract",
             Self::Deduplicate => "deduplicate",
+            Self::Withdraw => "withdraw",
         })
     }
 }
