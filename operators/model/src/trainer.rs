@@ -224,18 +224,23 @@ impl Trainer {
     }
 }
 
-/// The gradients of `loss`, contiguous and each in memory of its own: kernels step through them as
-/// through their parameters, and clipping changes them in place. (libtorch's LSTM gives both of a
-/// layer's biases one and the same tensor.)
+/// The gradients of `loss`, each the parameter's own.
 fn gradients(loss: &Tensor, parameters: &[Parameter<'_>]) -> Result<Vec<Tensor>, Error> {
     let tensors: Vec<&Tensor> = parameters.iter().map(|parameter| parameter.tensor).collect();
     let gradients = Tensor::f_run_backward(&[loss], &tensors, false, false)
         .doing("could not compute the gradients")?;
+    Ok(owned(gradients))
+}
+
+/// Makes gradients contiguous, because kernels step through them as through their parameters, and
+/// gives each memory of its own, because clipping changes them in place. libtorch promises neither:
+/// a layer's two biases have equal gradients, and a kernel may return one tensor for both.
+fn owned(gradients: Vec<Tensor>) -> Vec<Tensor> {
     let mut owned: Vec<Tensor> = Vec::with_capacity(gradients.len());
     for gradient in gradients {
         let gradient = gradient.contiguous();
         let shared = owned.iter().any(|other| other.data_ptr() == gradient.data_ptr());
         owned.push(if shared { gradient.copy() } else { gradient });
     }
-    Ok(owned)
+    owned
 }
