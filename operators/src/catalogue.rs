@@ -3,7 +3,9 @@
 //! Epoch `first + n` holds entries `n · size` to `(n + 1) · size`: a pure function of the listing.
 //! At most `in_flight` epochs are open between here and the learner, which is how backpressure
 //! reaches the web: an epoch that the trainer has not learnt keeps further requests from being made.
-//! The stream ends when the listing does, or when the job is asked to drain.
+//! The stream ends when the listing has ended and everything in it was learnt, or when the job is
+//! asked to drain. So whatever is to be said once at the end (the last, smaller chunk) finds every
+//! line's epoch closed, and has an epoch of its own, whatever the order of arrival.
 //!
 //! Lines that cannot be used, and entries that the library has withdrawn, are counted into epochs
 //! like the others and come out as rejects: so they are accounted for at a commit, once.
@@ -87,6 +89,8 @@ pub fn catalogue<'scope>(
         });
         // The slice that is being filled: emitted whole, so that an epoch never grows once begun.
         let mut slice = Vec::new();
+        // The listing has ended: what is left to do is to wait until it was learnt.
+        let mut listed = false;
         move |_| {
             let (mut entries, mut rejects) = (entries.activate(), rejects.activate());
             while let Some((capabilities, listing)) = &mut state {
@@ -96,10 +100,19 @@ pub fn catalogue<'scope>(
                     state = None; // what is in the slice was never part of an epoch
                 } else if awaited.is_some_and(|awaited| learnt.less_equal(&awaited)) {
                     return; // woken again when an epoch was learnt
+                } else if listed {
+                    if epoch > 0 && learnt.less_equal(&(epoch - 1)) {
+                        return; // woken again when an epoch was learnt
+                    }
+                    state = None;
                 } else {
                     let filled = fill(&mut slice, slicing.size, &listing.lines);
                     if filled == Filled::Waiting {
                         return; // woken again when a line was sent
+                    }
+                    listed = filled == Filled::Ended;
+                    if slice.is_empty() {
+                        continue; // there is no epoch without a line
                     }
                     let mut entries = entries.session_with_builder(&capabilities[0]);
                     let mut rejects = rejects.session_with_builder(&capabilities[1]);
@@ -120,9 +133,6 @@ pub fn catalogue<'scope>(
                     drop((entries, rejects));
                     let next = epoch + 1;
                     capabilities.iter_mut().for_each(|capability| capability.downgrade(&next));
-                    if filled == Filled::Ended {
-                        state = None;
-                    }
                 }
             }
         }

@@ -95,9 +95,17 @@ impl<'scope> CutChunks<'scope> for Stream<'scope, Epoch, Vec<Reading>> {
                             session.give(Lesson::Read(reading));
                             session.give_iterator(chunks.into_iter().map(Lesson::Chunk));
                         }
+                        // Several epochs may close at once: the last word comes after them all.
+                        if let (Some(last), Some(epoch)) = (&mut last, capability.least())
+                            && last.time() < epoch
+                        {
+                            last.downgrade(epoch);
+                        }
                     });
                     match (frontier.first_open(), &mut last) {
-                        (Some(epoch), Some(capability)) => capability.downgrade(&epoch),
+                        (Some(epoch), Some(capability)) if epoch > *capability.time() => {
+                            capability.downgrade(&epoch);
+                        }
                         (None, Some(capability)) => {
                             let drained = drain.load(Ordering::Acquire);
                             let rest =
@@ -107,7 +115,7 @@ impl<'scope> CutChunks<'scope> for Stream<'scope, Epoch, Vec<Reading>> {
                                 .give_iterator(rest.map(Lesson::Chunk).into_iter());
                             last = None;
                         }
-                        (_, None) => {}
+                        _ => {}
                     }
                 }
             },
