@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     drive::{Lexicon, Past, Reins, RunError},
     job::Job,
-    learner::{PATROL, Seat},
+    learner::{LearnerError, PATROL, Seat},
     training::{Before, train},
 };
 use writers::Writer;
@@ -90,7 +90,7 @@ pub fn export(
             let lesson = match seat.lessons.recv_timeout(PATROL) {
                 Ok(lesson) => lesson,
                 Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => return Err(LearnerError::Stopped.into()),
             };
             seat.waker.wake(); // there is room in the channel again
             match lesson {
@@ -103,6 +103,7 @@ pub fn export(
                     writer.document(&reading)?;
                 }
                 Lesson::Chunk(chunk) => writer.chunk(&chunk)?,
+                Lesson::Ended => break,
                 Lesson::Closed(epoch, rejects) => {
                     exported.rejected += rejects.iter().flat_map(Batch::iter).count() as u64;
                     let _sink_has_ended = seat.learnt.send(epoch);

@@ -57,6 +57,9 @@ pub enum LearnerError {
     /// A checkpoint could not be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The river was stopped, and whoever stopped it has the cause.
+    #[error("the river was stopped in the middle of an epoch; the newest checkpoint stays")]
+    Stopped,
     /// The metrics could not be written.
     #[error("could not write \"{}\": {source}; the newest checkpoint stays", path.display())]
     Metrics {
@@ -128,10 +131,12 @@ pub struct Finished {
 }
 
 impl Learner {
-    /// Takes lessons until the sink hangs up, or until a closed epoch once the job is to end.
+    /// Takes lessons until the sink says that they have ended, or until a closed epoch once the job
+    /// is to end.
     ///
     /// # Errors
-    /// The first failure of model, disk or metrics; the newest checkpoint stays as it is.
+    /// The first failure of model, disk or metrics, or a sink that hangs up before the end; the
+    /// newest checkpoint stays as it is.
     pub fn attend(mut self, seat: &Seat, last: Option<Epoch>) -> Result<Finished, LearnerError> {
         self.found()?;
         let mut committer = Committer::start(&self);
@@ -147,13 +152,15 @@ impl Learner {
             let lesson = match seat.lessons.recv_timeout(PATROL) {
                 Ok(lesson) => lesson,
                 Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => break !draining,
+                // A commit here would hold half an epoch, or call half a catalogue complete.
+                Err(RecvTimeoutError::Disconnected) => return Err(LearnerError::Stopped),
             };
             seat.waker.wake(); // there is room in the channel again
             at_a_cut = false;
             match lesson {
                 Lesson::Read(reading) => self.read(reading),
                 Lesson::Chunk(chunk) => self.learn(&chunk)?,
+                Lesson::Ended => break !draining,
                 Lesson::Closed(epoch, rejects) => {
                     at_a_cut = true;
                     self.close(epoch, &rejects);

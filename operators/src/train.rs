@@ -27,7 +27,8 @@ use crate::{
 
 /// The sink's side of the two channels between it and the learner.
 pub struct Desk {
-    /// To the learner. Hung up when the stream has ended and every lesson was handed over.
+    /// To the learner. After `Lesson::Ended` it is hung up; if the sink is stopped before that, it
+    /// is hung up without it.
     pub lessons: Sender<Lesson>,
     /// From the learner: epochs, ascending, each after its `Lesson::Closed`.
     pub learnt: Receiver<Epoch>,
@@ -96,7 +97,10 @@ impl<'scope> Train<'scope> for Stream<'scope, Epoch, Vec<Lesson>> {
                     }
                     let ended = lessons_frontier.is_empty() && rejects_frontier.is_empty();
                     if ended && queue.is_empty() && held.is_empty() {
-                        desk = None;
+                        if let Some(desk) = desk.take() {
+                            // All lessons were learnt, so there is room; or the learner has gone.
+                            let _the_learner_has_gone = desk.lessons.try_send(Lesson::Ended);
+                        }
                     }
                 }
             },

@@ -48,6 +48,9 @@ pub enum Lesson {
     Chunk(Chunk),
     /// Everything of this epoch and those before it has been handed over; what was rejected of it.
     Closed(Epoch, Vec<Batch<Reject>>),
+    /// The stream has ended and every lesson was learnt. A sink that hangs up without a word was
+    /// stopped, wherever it was.
+    Ended,
 }
 
 impl Chunk {
