@@ -99,7 +99,8 @@ impl Shown {
     fn take(&mut self, event: Event) {
         match event {
             Event::PassedOver(path, reason) => {
-                self.say(&format!("passed over checkpoint {}: {reason}", path.display()));
+                let path = path.display();
+                self.say(&format!("passed over checkpoint, now called {path}: {reason}"));
             }
             Event::Resumed(epoch, account) => {
                 self.account = account.entries;

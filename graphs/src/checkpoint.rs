@@ -3,7 +3,8 @@
 //! A checkpoint is a folder named by its epoch. It is written aside, every file synced, the folder
 //! synced, and then renamed; its manifest names each file with its length and SHA-256. So a folder
 //! with a name is whole, and one that was damaged later is found out: the newest *valid* one is
-//! used, never the newest by date.
+//! used, never the newest by date. Damaged ones newer than that are given another name, so that
+//! they neither stand in the way of those to come nor are counted among those to keep.
 
 mod manifest;
 mod state;
@@ -25,7 +26,7 @@ pub enum CheckpointError {
     /// The system refused.
     #[error("could not {doing} \"{}\": {source}; the newest checkpoint before it stays", path.display())]
     File {
-        /// `write`, `read` or `remove`.
+        /// `write`, `read`, `rename` or `remove`.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -40,13 +41,27 @@ pub enum CheckpointError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A checkpoint of a later version of seseragi.
+    /// There are checkpoints, and every one is damaged. To start over instead would throw away what
+    /// can perhaps be restored.
+    #[error(
+        "could not resume from \"{}\": no checkpoint is whole ({}); restore one from a backup, or \
+         move the run directory away to start over",
+        home.display(),
+        listed(damaged)
+    )]
+    NoneWhole {
+        /// The folder of checkpoints.
+        home: PathBuf,
+        /// Each of them, with what is wrong with it.
+        damaged: Vec<(PathBuf, String)>,
+    },
+    /// A checkpoint of another version of seseragi.
     #[error(
         "checkpoint \"{}\" has format {found}, this seseragi reads format {FORMAT}; use the \
          seseragi that wrote it, or a newer one",
         path.display()
     )]
-    Newer {
+    Foreign {
         /// The checkpoint.
         path: PathBuf,
         /// Its format.
@@ -59,7 +74,11 @@ pub enum CheckpointError {
 
 /// Where a checkpoint is being written until it has a name.
 const ASIDE: &str = "writing-";
+/// What a damaged checkpoint is called once the run goes on without it.
+const DAMAGED: &str = "damaged-";
 const MANIFEST: &str = "manifest.json";
+/// The manifest's own sum, as `sha256sum --check` reads it.
+const MANIFEST_SUM: &str = "manifest.json.sha256";
 
 /// The folder of the checkpoint of `epoch`, within `home`.
 pub fn folder(home: &Path, epoch: Epoch) -> PathBuf {
@@ -79,9 +98,6 @@ pub fn write(
     keep: usize,
 ) -> Result<PathBuf, CheckpointError> {
     let named = folder(home, manifest.epoch);
-    if named.exists() {
-        return Ok(named);
-    }
     let aside = home.join(format!("{ASIDE}{:012}", manifest.epoch));
     let written = (|| {
         remove(&aside)?;
@@ -89,10 +105,8 @@ pub fn write(
         model.write(&aside)?;
         state.write(&aside)?;
         manifest.files = manifest::sums(&aside)?;
-        let path = aside.join(MANIFEST);
-        let text = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
-        fs::write(&path, text).map_err(failed("write", &path))?;
-        for name in manifest.files.keys().map(String::as_str).chain([MANIFEST]) {
+        manifest.write(&aside)?;
+        for name in manifest.files.keys().map(String::as_str).chain([MANIFEST, MANIFEST_SUM]) {
             sync(&aside.join(name))?;
         }
         sync(&aside)?;
@@ -111,7 +125,8 @@ pub fn write(
 /// The newest valid checkpoint in `home`, and those that had to be passed over, with the reason.
 ///
 /// # Errors
-/// If one was written by a later version, or `home` cannot be read.
+/// If one was written by another version, if there are some and none is whole, or if `home` cannot
+/// be read.
 pub fn newest(home: &Path) -> Result<Choice, CheckpointError> {
     let mut found = Vec::new();
     // The newest first, and no further than needed: checking reads every byte.
@@ -122,7 +137,32 @@ pub fn newest(home: &Path) -> Result<Choice, CheckpointError> {
             break;
         }
     }
-    choose(found)
+    choose(home, found)
+}
+
+/// Makes room for what is to come: damaged checkpoints that were passed over get another name, the
+/// new one of which is given back, and what an earlier run left half written or half removed is
+/// removed. Only for the one process that writes to `home`.
+///
+/// # Errors
+/// If something cannot be renamed or removed.
+pub fn tidy(
+    home: &Path,
+    passed_over: Vec<(PathBuf, String)>,
+) -> Result<Vec<(PathBuf, String)>, CheckpointError> {
+    for entry in fs::read_dir(home).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(ASIDE)) {
+            remove(&entry.path())?;
+        }
+    }
+    let set_aside = |(path, reason): (PathBuf, String)| {
+        let name = path.file_name().and_then(|name| name.to_str()).expect("we gave the names");
+        let renamed = home.join(format!("{DAMAGED}{name}"));
+        remove(&renamed)?;
+        fs::rename(&path, &renamed).map_err(failed("rename", &path))?;
+        Ok((renamed, reason))
+    };
+    passed_over.into_iter().map(set_aside).collect()
 }
 
 /// The epochs that `home` has checkpoints of, ascending; whether they are valid is not looked at.
@@ -164,6 +204,12 @@ fn remove(folder: &Path) -> Result<(), CheckpointError> {
 
 fn sync(path: &Path) -> Result<(), CheckpointError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(failed("write", path))
+}
+
+fn listed(damaged: &[(PathBuf, String)]) -> String {
+    let name = |path: &Path| path.file_name().unwrap_or_default().display().to_string();
+    let lines = damaged.iter().map(|(path, reason)| format!("{}: {reason}", name(path)));
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {

@@ -10,7 +10,7 @@ use crate::{evaluate::Evaluation, ledger::Account};
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A checkpoint was damaged and an earlier one is used.
+    /// A checkpoint was damaged, and an earlier one is used: what it is called now, and the reason.
     PassedOver(PathBuf, String),
     /// The run goes on from a checkpoint.
     Resumed(Epoch, Account),

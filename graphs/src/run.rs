@@ -66,7 +66,7 @@ fn begin(job: &Job, embedding: usize, reins: &Reins) -> Result<(Learner, Option<
 
     let checkpoints = directory::checkpoints(&job.directory);
     let choice = checkpoint::newest(&checkpoints)?;
-    for (path, reason) in choice.passed_over {
+    for (path, reason) in checkpoint::tidy(&checkpoints, choice.passed_over)? {
         tell(Event::PassedOver(path, reason));
     }
     let (trainer, state, counts, account, last) = match choice.valid {

@@ -33,14 +33,6 @@ pub enum TrainedError {
     /// Its checkpoints cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// Every checkpoint is damaged.
-    #[error("no checkpoint in \"{}\" is whole: {reasons}", path.display())]
-    AllDamaged {
-        /// The run directory.
-        path: PathBuf,
-        /// What is wrong with each.
-        reasons: String,
-    },
     /// The model failed.
     #[error(transparent)]
     Model(#[from] model::Error),
@@ -90,17 +82,7 @@ pub fn look(run: &Path) -> Result<Looked, TrainedError> {
     let choice = checkpoint::newest(&directory::checkpoints(run))?;
     match choice.valid {
         Some((path, manifest)) => Ok(Looked { path, manifest, passed_over: choice.passed_over }),
-        None if choice.passed_over.is_empty() => {
-            Err(DirectoryError::Empty { path: run.into() }.into())
-        }
-        None => {
-            let reasons = choice
-                .passed_over
-                .iter()
-                .map(|(path, reason)| format!("{}: {reason}", path.display()))
-                .collect::<Vec<_>>();
-            Err(TrainedError::AllDamaged { path: run.into(), reasons: reasons.join("; ") })
-        }
+        None => Err(DirectoryError::Empty { path: run.into() }.into()),
     }
 }
 

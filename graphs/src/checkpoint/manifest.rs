@@ -11,7 +11,7 @@ use operators::Epoch;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{CheckpointError, Counts, MANIFEST, failed};
+use super::{CheckpointError, Counts, MANIFEST, MANIFEST_SUM, failed};
 use crate::ledger::Account;
 
 /// The layout of checkpoints that this version writes and reads.
@@ -54,8 +54,8 @@ pub enum Found {
     Valid(Box<Manifest>),
     /// Something is wrong with it.
     Damaged(String),
-    /// A later version wrote it.
-    Newer(u32),
+    /// It has another format: another version wrote it.
+    Foreign(u32),
 }
 
 /// Which checkpoint to resume from.
@@ -67,12 +67,13 @@ pub struct Choice {
     pub passed_over: Vec<(PathBuf, String)>,
 }
 
-/// Chooses among folders, the newest first: the first valid one. A damaged one is passed over; one
-/// of a later format is an error, because resuming before it would throw away what it holds.
+/// Chooses among the folders of `home`, the newest first: the first valid one. A damaged one is
+/// passed over; one of another format is an error, because resuming before it would throw away what
+/// it holds. So is damage to them all, because starting over would do the same.
 ///
 /// # Errors
-/// If a folder that was looked at is of a later format.
-pub fn choose(found: Vec<(PathBuf, Found)>) -> Result<Choice, CheckpointError> {
+/// If a folder that was looked at is of another format, or if there are folders and none is valid.
+pub fn choose(home: &Path, found: Vec<(PathBuf, Found)>) -> Result<Choice, CheckpointError> {
     let mut choice = Choice::default();
     for (path, found) in found {
         match found {
@@ -81,10 +82,33 @@ pub fn choose(found: Vec<(PathBuf, Found)>) -> Result<Choice, CheckpointError> {
                 break;
             }
             Found::Damaged(reason) => choice.passed_over.push((path, reason)),
-            Found::Newer(found) => return Err(CheckpointError::Newer { path, found }),
+            Found::Foreign(found) => return Err(CheckpointError::Foreign { path, found }),
         }
     }
-    Ok(choice)
+    match choice {
+        Choice { valid: None, passed_over: damaged } if !damaged.is_empty() => {
+            Err(CheckpointError::NoneWhole { home: home.into(), damaged })
+        }
+        choice => Ok(choice),
+    }
+}
+
+impl Manifest {
+    /// Writes the manifest and its sum into `folder`; they are not synced yet.
+    pub(super) fn write(&self, folder: &Path) -> Result<(), CheckpointError> {
+        let text = serde_json::to_vec_pretty(self).expect("a manifest is plain data");
+        let sum = sum_line(&text).into_bytes();
+        for (name, bytes) in [(MANIFEST, text), (MANIFEST_SUM, sum)] {
+            let path = folder.join(name);
+            fs::write(&path, bytes).map_err(failed("write", &path))?;
+        }
+        Ok(())
+    }
+}
+
+/// What stands beside a manifest, so that `sha256sum --check` can tell as well.
+fn sum_line(manifest: &[u8]) -> String {
+    format!("{}  {MANIFEST}\n", hexadecimal(&Sha256::digest(manifest)))
 }
 
 /// Looks at a checkpoint's folder: every file must be there, with its length and its sum.
@@ -97,11 +121,18 @@ pub(super) fn examine(folder: &Path, epoch: Epoch) -> Found {
         Ok(text) => text,
         Err(error) => return Found::Damaged(format!("{MANIFEST} cannot be read: {error}")),
     };
-    // The format alone first: a later version may have changed everything else.
-    match serde_json::from_slice::<Format>(&text) {
-        Ok(Format { format }) if format > FORMAT => return Found::Newer(format),
-        Ok(_) => {}
-        Err(error) => return Found::Damaged(format!("{MANIFEST} is no manifest: {error}")),
+    // The format alone first: another version may have changed everything else, the sum too.
+    let format = serde_json::from_slice::<Format>(&text).map(|Format { format }| format);
+    match (fs::read_to_string(folder.join(MANIFEST_SUM)), format) {
+        (Ok(expected), _) if expected != sum_line(&text) => {
+            let reason = format!("{MANIFEST} has other contents than {MANIFEST_SUM} says");
+            return Found::Damaged(reason);
+        }
+        (_, Ok(format)) if format != FORMAT => return Found::Foreign(format),
+        (Err(error), _) => {
+            return Found::Damaged(format!("{MANIFEST_SUM} cannot be read: {error}"));
+        }
+        (Ok(_), _) => {}
     }
     let manifest: Manifest = match serde_json::from_slice(&text) {
         Ok(manifest) => manifest,
@@ -149,6 +180,9 @@ fn sum(path: &Path) -> io::Result<FileSum> {
         bytes += length as u64;
         file.consume(length);
     }
-    let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(FileSum { bytes, sha256 })
+    Ok(FileSum { bytes, sha256: hexadecimal(&digest.finalize()) })
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
