@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::job::Job;
+
 /// Why a run directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
@@ -74,9 +76,15 @@ impl RunDirectory {
         Ok(Self { path: path.into(), _lock: lock })
     }
 
-    /// The directory.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Notes the job that the run was last started with.
+    ///
+    /// # Errors
+    /// If the disk is full, say; then the note is as it was before.
+    pub fn note(&self, job: &Job) -> io::Result<()> {
+        let text = toml::to_string(job).expect("a job is plain data");
+        let aside = self.path.join("job.toml.writing");
+        fs::write(&aside, text)?;
+        fs::rename(&aside, self::job(&self.path))
     }
 }
 

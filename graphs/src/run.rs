@@ -33,9 +33,7 @@ pub fn run(job: &Job, reins: &Reins) -> Result<Finished, RunError> {
         }
     };
     let (learner, last) = begin(job, embedding, reins)?;
-    let text = toml::to_string(job).expect("a job is plain data");
-    std::fs::write(directory::job(directory.path()), text)
-        .map_err(|source| RunError::System { doing: "write job.toml", source })?;
+    directory.note(job).map_err(|source| RunError::System { doing: "write job.toml", source })?;
 
     let state = &learner.state;
     let before = Before {
