@@ -165,7 +165,9 @@ impl Learner {
                     at_a_cut = true;
                     self.close(epoch, &rejects);
                     learnt = Some(epoch);
-                    if committed.1.elapsed().as_secs_f64() >= self.commit.every_seconds {
+                    // On a slow disk commits are fewer, rather than training slower.
+                    let is_due = committed.1.elapsed().as_secs_f64() >= self.commit.every_seconds;
+                    if is_due && !committer.is_behind() {
                         self.commit(epoch, &mut committer)?;
                         committed = (learnt, Instant::now());
                     }
@@ -342,7 +344,7 @@ impl Learner {
     /// Copies what is to be durable, which is all that training waits for, and has it written.
     fn commit(&mut self, epoch: Epoch, committer: &mut Committer) -> Result<(), LearnerError> {
         let begun = Instant::now();
-        self.metrics.sync().map_err(|source| self.unmeasured(source))?;
+        let metrics = self.metrics.file().map_err(|source| self.unmeasured(source))?;
         self.counts.metrics_bytes = self.metrics.bytes();
         let model = self.trainer.copy()?;
         let manifest = Manifest {
@@ -357,7 +359,7 @@ impl Learner {
         };
         let state = self.state.clone();
         let stall = begun.elapsed();
-        committer.commit(Box::new(Request { manifest, state, model, stall }))?;
+        committer.commit(Box::new(Request { manifest, state, model, metrics, stall }))?;
         Ok(())
     }
 

@@ -57,12 +57,12 @@ impl Metrics {
         Ok(())
     }
 
-    /// Waits until what was appended is on the disk.
+    /// The file once more, for another thread to have it on the disk.
     ///
     /// # Errors
-    /// If the system cannot do so.
-    pub fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+    /// If the process has too many files open.
+    pub fn file(&self) -> io::Result<File> {
+        self.file.try_clone()
     }
 
     /// The length of the file.

@@ -96,11 +96,10 @@ impl<'scope> Train<'scope> for Stream<'scope, Epoch, Vec<Lesson>> {
                         release(&mut held, &desk.learnt);
                     }
                     let ended = lessons_frontier.is_empty() && rejects_frontier.is_empty();
-                    if ended && queue.is_empty() && held.is_empty() {
-                        if let Some(desk) = desk.take() {
-                            // All lessons were learnt, so there is room; or the learner has gone.
-                            let _the_learner_has_gone = desk.lessons.try_send(Lesson::Ended);
-                        }
+                    let ended = ended && queue.is_empty() && held.is_empty();
+                    if let Some(desk) = desk.take_if(|_| ended) {
+                        // All lessons were learnt, so there is room; or the learner has gone.
+                        let _the_learner_has_gone = desk.lessons.try_send(Lesson::Ended);
                     }
                 }
             },

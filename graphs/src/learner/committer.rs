@@ -1,7 +1,7 @@
 //! Writes checkpoints on a thread of its own, so that training stands still only for the copy.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     thread::JoinHandle,
     time::Duration,
@@ -21,6 +21,8 @@ pub(super) struct Request {
     pub manifest: Manifest,
     pub state: State,
     pub model: model::Frozen,
+    /// The metrics, which must be on the disk as far as the manifest says.
+    pub metrics: File,
     /// How long training stood still for the copy.
     pub stall: Duration,
 }
@@ -34,12 +36,19 @@ pub(super) struct Committer {
 impl Committer {
     pub fn start(learner: &Learner) -> Self {
         let (home, rejects) = (learner.checkpoints.clone(), learner.rejects.clone());
+        let metrics = learner.metrics.path().to_owned();
         let (events, keep) = (learner.events.clone(), learner.commit.keep);
         // One is written while at most one waits: a slow disk must not pile up copies of the model.
         let (requests, todo) = bounded::<Box<Request>>(1);
         let write = move || {
             for mut request in todo {
                 let epoch = request.manifest.epoch;
+                let unsynced = |source| CheckpointError::File {
+                    doing: "write",
+                    path: metrics.clone(),
+                    source,
+                };
+                request.metrics.sync_data().map_err(unsynced)?;
                 request.manifest.weights_digest = request.model.weights_digest();
                 checkpoint::write(&home, request.manifest, &request.state, &request.model, keep)?;
                 list_rejects(&rejects, &request.state.ledger)?;
@@ -49,6 +58,11 @@ impl Committer {
         };
         let thread = std::thread::Builder::new().name("commit".into()).spawn(write);
         Self { requests: Some(requests), thread: Some(thread.expect("a thread can be started")) }
+    }
+
+    /// Whether a checkpoint waits while another is written: then training would wait as well.
+    pub fn is_behind(&self) -> bool {
+        self.requests.as_ref().is_some_and(Sender::is_full)
     }
 
     /// Hands a checkpoint over. If the one before it could not be written, says why.
