@@ -68,8 +68,14 @@ fn chain(error: &anyhow::Error) -> String {
             line = format!("{line}: {cause}");
         }
     }
+    if FULL.iter().any(|full| line.contains(full)) {
+        line += "; the disk is full: make room and run it again, it goes on from there";
+    }
     line
 }
+
+/// What the system says where there is no room left: ENOSPC and EDQUOT.
+const FULL: [&str; 2] = ["(os error 28)", "(os error 122)"];
 
 /// A worker that panics would leave the others waiting for it for ever.
 fn end_with_a_panic() {

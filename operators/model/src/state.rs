@@ -186,18 +186,24 @@ impl Frozen {
         ];
         for (name, tensors) in files {
             let path = folder.join(name);
-            Tensor::write_safetensors(tensors, &path).map_err(|error| match error {
-                TchError::SafeTensorError { err, .. } => {
-                    failed("write", &path)(std::io::Error::other(err.to_string()))
-                }
-                other => failed("write", &path)(std::io::Error::other(other.to_string())),
-            })?;
+            Tensor::write_safetensors(tensors, &path)
+                .map_err(|error| failed("write", &path)(of_system(&error.to_string())))?;
             sync(&path)?;
         }
         let path = folder.join(TRAINER_FILE);
         let text = serde_json::to_vec_pretty(&self.trainer).expect("numbers and names serialize");
         std::fs::write(&path, text).map_err(failed("write", &path))?;
         sync(&path)
+    }
+}
+
+/// The binding hands on what the system said as text only: `… Os { code: 28, kind: … } …`. Callers
+/// want to know a full disk when they meet one.
+fn of_system(message: &str) -> std::io::Error {
+    let code = message.split_once("Os { code: ").and_then(|(_, rest)| rest.split(',').next());
+    match code.and_then(|code| code.parse().ok()) {
+        Some(code) => std::io::Error::from_raw_os_error(code),
+        None => std::io::Error::other(message),
     }
 }
 
