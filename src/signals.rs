@@ -24,7 +24,8 @@ pub fn drain_on_signal(drain: Arc<AtomicBool>) -> io::Result<()> {
         for signal in signals.forever() {
             if drain.swap(true, Ordering::AcqRel) {
                 eprintln!("stopped at once; the newest checkpoint stays");
-                std::process::exit(128 + signal);
+                // Without the exit handlers: libtorch's would pull it from under the trainer.
+                signal_hook::low_level::exit(128 + signal);
             }
             eprintln!("draining to a commit; once more stops at once");
         }
