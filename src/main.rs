@@ -9,6 +9,12 @@ mod signals;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+/// Rust allocates here and libtorch by malloc, which `model::device::keep_freed_memory` gives a
+/// single arena: so that workers that allocate text and the trainer never wait for each other.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// One streaming job from the web to a language model.
 ///

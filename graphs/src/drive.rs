@@ -1,7 +1,6 @@
 //! Drives a graph: lists the sources, starts the workers, and stops everything together.
 
 use std::{
-    io,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -13,71 +12,26 @@ use std::{
 use crossbeam_channel::{Sender, unbounded};
 use operators::{
     Epoch,
-    analyzer::{Dictionary, DictionaryError},
+    analyzer::Dictionary,
     catalogue::{Line, Listing, Slicing},
     fault::Alarm,
     fetch::{Client, ClientError},
     route::Routing,
-    vectors::{Vectors, VectorsError},
+    vectors::Vectors,
     wake::Waker,
 };
 use timely::dataflow::{ProbeHandle, Scope};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    checkpoint::CheckpointError,
-    directory::{self, DirectoryError},
+    directory,
+    error::RunError,
     events::Event,
-    export::ExportError,
     job::{Job, Source},
-    learner::LearnerError,
-    listing::{self, Had, ListingError},
+    listing::{self, Had},
     river::{OWNER, Spring, Tools},
     sample::SampleServer,
 };
-
-/// Why a job failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The run directory cannot be used.
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-    /// The checkpoints cannot be used.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The dictionary cannot be used.
-    #[error(transparent)]
-    Dictionary(#[from] DictionaryError),
-    /// The vectors cannot be used.
-    #[error(transparent)]
-    Vectors(#[from] VectorsError),
-    /// The web client cannot be used.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// A source cannot be used.
-    #[error(transparent)]
-    Listing(#[from] ListingError),
-    /// The model cannot be made or loaded.
-    #[error(transparent)]
-    Model(#[from] model::Error),
-    /// The export failed.
-    #[error(transparent)]
-    Export(#[from] ExportError),
-    /// The learner failed.
-    #[error(transparent)]
-    Learner(#[from] LearnerError),
-    /// A stage could not go on.
-    #[error("{0}")]
-    Stage(String),
-    /// Something else of the system.
-    #[error("could not {doing}: {source}")]
-    System {
-        /// What was tried.
-        doing: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-}
 
 /// A job's reins: what whoever started it may do and see while it runs.
 #[derive(Clone)]

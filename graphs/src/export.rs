@@ -3,19 +3,18 @@
 mod writers;
 
 use std::{
-    io,
     path::{Path, PathBuf},
+    sync::atomic::Ordering,
     time::Instant,
 };
-
-use std::sync::atomic::Ordering;
 
 use crossbeam_channel::RecvTimeoutError;
 use operators::{batch::Batch, chunk::Cutter, record::Lesson, vocabulary::Vocabulary};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    drive::{Lexicon, Past, Reins, RunError},
+    drive::{Lexicon, Past, Reins},
+    error::RunError,
     job::Job,
     learner::{LearnerError, PATROL, Seat},
     training::{Before, train},
@@ -34,16 +33,6 @@ pub enum ExportFormat {
     Text,
     /// `words.u32`: little-endian ids, and `vocabulary.tsv`: id, surface, count.
     Ids,
-}
-
-/// Why an export failed.
-#[derive(Debug, thiserror::Error)]
-#[error("could not write \"{}\": {source}; is the disk full?", path.display())]
-pub struct ExportError {
-    /// The file.
-    pub path: PathBuf,
-    /// What the system said.
-    pub source: io::Error,
 }
 
 /// What an export came to.

@@ -7,6 +7,7 @@ pub mod changes;
 pub mod checkpoint;
 pub mod directory;
 pub mod drive;
+pub mod error;
 pub mod evaluate;
 pub mod events;
 pub mod export;

@@ -3,7 +3,6 @@
 use model::{DeviceChoice, Trainer};
 use operators::{Epoch, chunk::Cutter};
 
-pub use crate::drive::{Reins, RunError};
 use crate::{
     checkpoint::{self, Counts, Manifest, State},
     directory::{self, RunDirectory},
@@ -16,6 +15,7 @@ use crate::{
     metrics::Metrics,
     training::{Before, train},
 };
+pub use crate::{drive::Reins, error::RunError};
 
 /// Runs a job to the end of its catalogue, or until it is drained.
 ///

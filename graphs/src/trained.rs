@@ -19,7 +19,8 @@ use operators::{
 use crate::{
     checkpoint::{self, CheckpointError, Manifest, State},
     directory::{self, DirectoryError},
-    drive::{RunError, open_dictionary},
+    drive::open_dictionary,
+    error::RunError,
     evaluate::{Evaluation, evaluate},
     job::Job,
 };

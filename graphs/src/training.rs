@@ -14,7 +14,8 @@ use operators::{
 use timely::dataflow::{ProbeHandle, Scope};
 
 use crate::{
-    drive::{Lexicon, Past, Reins, RunError, drive},
+    drive::{Lexicon, Past, Reins, drive},
+    error::RunError,
     job::Job,
     learner::Seat,
     river::{OWNER, Spring, Tools, follow, river},

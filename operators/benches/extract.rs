@@ -9,8 +9,7 @@ use operators::extract::{Extractor, Rule};
 fn pages() -> Vec<Vec<u8>> {
     let cards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../graphs/sample/cards");
     let pattern = format!("{}/*/files/*.html", cards.display());
-    let mut paths: Vec<_> =
-        glob::glob(&pattern).expect("our own pattern").flatten().collect();
+    let mut paths: Vec<_> = glob::glob(&pattern).expect("our own pattern").flatten().collect();
     paths.sort();
     paths
         .iter()

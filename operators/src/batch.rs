@@ -89,6 +89,13 @@ impl<R> Clone for Container<R> {
     }
 }
 
+impl<R> Container<R> {
+    /// The batches, to look at.
+    pub fn batches(&self) -> &[Batch<R>] {
+        &self.batches
+    }
+}
+
 impl<R> Accountable for Container<R> {
     fn record_count(&self) -> i64 {
         i64::try_from(self.batches.len()).expect("a container holds a few batches")
@@ -201,4 +208,41 @@ fn read_stream(mut stream: Buffer) -> RecordBatch {
         rows = decoder.decode(&mut stream).expect(broken).or(rows);
     }
     rows.expect(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Entry, Page, PageRow};
+
+    #[test]
+    fn batches_come_over_the_wire_as_they_were_and_lie_where_they_arrived() {
+        let body = vec![7; 1000];
+        let page = |sequence| PageRow {
+            entry: Entry { sequence, title: "水".into(), ..Entry::default() },
+            content: [3; 32],
+            media: "text/html",
+            charset: None,
+            body: &body,
+        };
+        let mut sent = Container::<Page>::default();
+        sent.push_into(Batch::of(5, [page(1), page(2)]));
+        sent.push_into(Batch::of(6, [page(3)]));
+        let mut wire = Vec::new();
+        sent.into_bytes(&mut wire);
+        assert_eq!(wire.len(), sent.length_in_bytes());
+
+        let arrived = timely::bytes::arc::BytesMut::from(wire).freeze();
+        let span = arrived.as_ptr_range();
+        let received = Container::<Page>::from_bytes(arrived);
+        let told = |container: &Container<Page>| -> Vec<_> {
+            let rows = |batch: &Batch<Page>| batch.iter().map(|row| row.entry).collect::<Vec<_>>();
+            container.batches().iter().map(|batch| (batch.route, rows(batch))).collect()
+        };
+        assert_eq!(told(&received), told(&sent));
+        for row in received.batches().iter().flat_map(Batch::iter) {
+            assert_eq!(row.body, body);
+            assert!(span.contains(&row.body.as_ptr()), "the body was copied");
+        }
+    }
 }

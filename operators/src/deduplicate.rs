@@ -152,3 +152,108 @@ fn split<'scope>(
     });
     (passed_stream, rejected_stream)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use timely::dataflow::operators::{Inspect, core::Input};
+
+    use super::*;
+    use crate::record::{DocumentRow, Entry};
+
+    fn document(sequence: u64, text: &str) -> Batch<Document> {
+        let row = DocumentRow {
+            entry: Entry { sequence, ..Entry::default() },
+            content: [0; 32],
+            // Any function of the text serves: equal texts, equal fingerprints.
+            fingerprint: text.bytes().fold(7, |sum, byte| sum * 256 + u128::from(byte)),
+            characters: text.chars().count() as u64,
+            text,
+        };
+        Batch::of(0, [row])
+    }
+
+    /// What passes and what does not, when epochs of documents arrive on some workers, each worker
+    /// getting every n-th of them, in the order given.
+    fn outcome(
+        workers: usize,
+        epochs: &'static [&'static [(u64, &'static str)]],
+        known: &'static [(&'static str, u64)],
+    ) -> (Vec<u64>, Vec<(u64, String)>) {
+        let (told, hear) = mpsc::channel();
+        let told = std::sync::Mutex::new(told);
+        let guards = timely::execute(timely::Config::process(workers), move |worker| {
+            let (index, peers) = (worker.index(), worker.peers());
+            let told = told.lock().expect("no worker fails").clone();
+            let mut input = worker.dataflow(|scope| {
+                let (input, documents) = scope.new_input_with_builder::<Builder<Document>>();
+                let known = if index == 0 { known } else { &[] };
+                let fingerprint = |text| document(0, text).iter().next().map(|d| d.fingerprint);
+                let known = known
+                    .iter()
+                    .map(|(text, sequence)| (fingerprint(text).expect("one document"), *sequence));
+                let (passed, rejected) = documents.deduplicate(known.collect());
+                let tell = told.clone();
+                passed.inspect_core(move |event| {
+                    let Ok((_, container)) = event else { return };
+                    for batch in container.batches() {
+                        for document in batch.iter() {
+                            let _ = tell.send((document.entry.sequence, None));
+                        }
+                    }
+                });
+                rejected.inspect_core(move |event| {
+                    let Ok((_, container)) = event else { return };
+                    for batch in container.batches() {
+                        for reject in batch.iter() {
+                            let reason = Some(reject.reason.to_owned());
+                            let _ = told.send((reject.entry.sequence, reason));
+                        }
+                    }
+                });
+                input
+            });
+            for (epoch, documents) in epochs.iter().enumerate() {
+                for (place, (sequence, text)) in documents.iter().enumerate() {
+                    if place % peers == index {
+                        input.send(document(*sequence, text));
+                    }
+                }
+                input.advance_to(epoch as u64 + 1);
+            }
+        });
+        drop(guards.expect("workers can be started").join());
+        let (mut passed, mut rejected) = (Vec::new(), Vec::new());
+        for (sequence, reason) in hear {
+            match reason {
+                None => passed.push(sequence),
+                Some(reason) => rejected.push((sequence, reason)),
+            }
+        }
+        passed.sort_unstable();
+        rejected.sort();
+        (passed, rejected)
+    }
+
+    #[test]
+    fn the_first_in_catalogue_order_passes_whatever_the_order_of_arrival() {
+        // 5 arrives before 3, which has the same text and comes first in the catalogue.
+        const EPOCHS: &[&[(u64, &str)]] =
+            &[&[(5, "川"), (4, "山"), (3, "川"), (6, "雨")], &[(8, "山"), (9, "雪"), (7, "川")]];
+        for workers in 1..=3 {
+            let (passed, rejected) = outcome(workers, EPOCHS, &[]);
+            assert_eq!(passed, [3, 4, 6, 9], "{workers} workers");
+            let same = |first| format!("has the same text as entry number {first}");
+            assert_eq!(rejected, [(5, same(3)), (7, same(3)), (8, same(4))], "{workers} workers");
+        }
+    }
+
+    #[test]
+    fn what_passed_in_an_earlier_run_is_known() {
+        const EPOCHS: &[&[(u64, &str)]] = &[&[(10, "川"), (11, "雪")]];
+        let (passed, rejected) = outcome(2, EPOCHS, &[("川", 2)]);
+        assert_eq!(passed, [11]);
+        assert_eq!(rejected, [(10, "has the same text as entry number 2".to_owned())]);
+    }
+}

@@ -125,3 +125,73 @@ fn release(held: &mut VecDeque<Capability<Epoch>>, learnt: &Receiver<Epoch>) {
         assert_eq!(*oldest.time(), epoch, "epochs are learnt in order");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::{bounded, unbounded};
+    use timely::dataflow::operators::{Probe, core::Input};
+
+    use super::*;
+    use crate::record::Chunk;
+
+    fn chunk(number: u64) -> Lesson {
+        Lesson::Chunk(Chunk::new(number, vec![1, 2, 3].into(), 257))
+    }
+
+    fn told(lesson: &Lesson) -> String {
+        match lesson {
+            Lesson::Chunk(chunk) => format!("chunk {}", chunk.number),
+            Lesson::Closed(epoch, rejects) => format!("closed {epoch}, {} rejects", rejects.len()),
+            Lesson::Read(_) => "read".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_epoch_stays_open_until_it_was_learnt_and_lessons_come_in_order() {
+        timely::execute_directly(|worker| {
+            // Room for one lesson: the sink must wait without blocking its worker.
+            let (to_learner, lessons) = bounded(1);
+            let (acknowledge, learnt) = unbounded();
+            let waker = Waker::default();
+            let desk = Desk { lessons: to_learner, learnt, waker: waker.clone() };
+            let (mut input, mut rejects, probe) = worker.dataflow(|scope| {
+                let (input, lessons) = scope.new_input::<Vec<Lesson>>();
+                let (rejects, rejected) = scope.new_input_with_builder::<Builder<Reject>>();
+                let (probe, _) = lessons.train(rejected, 0, Some(desk)).probe();
+                (input, rejects, probe)
+            });
+            input.send(chunk(0));
+            input.send(chunk(1));
+            input.advance_to(1);
+            rejects.advance_to(1);
+            input.flush();
+            rejects.flush();
+
+            let mut heard = Vec::new();
+            while heard.len() < 3 {
+                worker.step();
+                heard.extend(lessons.try_iter().map(|lesson| told(&lesson)));
+                waker.wake();
+            }
+            assert_eq!(heard, ["chunk 0", "chunk 1", "closed 0, 0 rejects"]);
+            // Everything was handed over and nothing acknowledged: that is not learnt.
+            (0..100).for_each(|_| {
+                worker.step();
+            });
+            assert!(probe.less_equal(&0));
+            acknowledge.send(0).expect("the sink listens");
+            waker.wake();
+            worker.step_while(|| probe.less_equal(&0));
+
+            // And when everything has ended, the learner hears it.
+            input.close();
+            rejects.close();
+            worker.step_while(|| !probe.done());
+            while !matches!(lessons.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))
+            {
+                waker.wake();
+                worker.step();
+            }
+        });
+    }
+}

@@ -15,7 +15,8 @@ use operators::{
 };
 use parquet::arrow::ArrowWriter;
 
-use super::{ExportError, ExportFormat};
+use super::ExportFormat;
+use crate::error::ExportError;
 
 /// Writes one format.
 pub(super) struct Writer {

@@ -1,0 +1,63 @@
+//! Why a job failed: everything fatal that a graph can meet, each with what to do.
+
+use std::{io, path::PathBuf};
+
+use operators::{analyzer::DictionaryError, fetch::ClientError, vectors::VectorsError};
+
+use crate::{
+    checkpoint::CheckpointError, directory::DirectoryError, learner::LearnerError,
+    listing::ListingError,
+};
+
+/// Why a job failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The run directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The checkpoints cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The dictionary cannot be used.
+    #[error(transparent)]
+    Dictionary(#[from] DictionaryError),
+    /// The vectors cannot be used.
+    #[error(transparent)]
+    Vectors(#[from] VectorsError),
+    /// The web client cannot be used.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A source cannot be used.
+    #[error(transparent)]
+    Listing(#[from] ListingError),
+    /// The model cannot be made or loaded.
+    #[error(transparent)]
+    Model(#[from] model::Error),
+    /// The export failed.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The learner failed.
+    #[error(transparent)]
+    Learner(#[from] LearnerError),
+    /// A stage could not go on.
+    #[error("{0}")]
+    Stage(String),
+    /// Something else of the system.
+    #[error("could not {doing}: {source}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Why an export failed.
+#[derive(Debug, thiserror::Error)]
+#[error("could not write \"{}\": {source}; is the disk full?", path.display())]
+pub struct ExportError {
+    /// The file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
