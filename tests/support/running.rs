@@ -51,7 +51,8 @@ keep = 3
 
 /// A job file and its run directory.
 pub struct Job {
-    file: PathBuf,
+    /// The job file.
+    pub file: PathBuf,
     /// The run directory.
     pub directory: PathBuf,
 }
