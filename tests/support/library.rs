@@ -5,6 +5,7 @@
 //! and works whose text another work before them has already.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
@@ -67,13 +68,15 @@ impl Kind {
 /// The library's folder.
 pub struct Library {
     folder: PathBuf,
-    works: u64,
+    // The works in the index, and how often each was revised.
+    works: BTreeMap<u64, u32>,
 }
 
 impl Library {
     /// Writes a library of so many works into a folder.
     pub fn write(folder: &Path, works: u64, seed: u64) -> Self {
-        let library = Self { folder: folder.to_owned(), works };
+        let works_listed = (0..works).map(|work| (work, 0)).collect();
+        let library = Self { folder: folder.to_owned(), works: works_listed };
         let mut dice = Dice(seed);
         let words = words(&mut dice);
         let mut texts: Vec<String> = Vec::new();
@@ -87,8 +90,28 @@ impl Library {
                 put(&library.file(work), &library.body(work, &texts[work as usize]));
             }
         }
-        put(&library.folder.join(INDEX), &zipped(&index(works)));
+        library.publish();
         library
+    }
+
+    /// Adds a work, or gives it another text, drawn by `seed`.
+    pub fn revise(&mut self, work: u64, seed: u64) {
+        let mut dice = Dice(seed);
+        let text = passage(&words(&mut dice), &mut dice);
+        put(&self.file(work), &self.body(work, &text));
+        self.works.entry(work).and_modify(|times| *times += 1).or_insert(0);
+        self.publish();
+    }
+
+    /// Takes a work back.
+    pub fn withdraw(&mut self, work: u64) {
+        fs::remove_file(self.file(work)).expect("the library has the work");
+        self.works.remove(&work);
+        self.publish();
+    }
+
+    fn publish(&self) {
+        put(&self.folder.join(INDEX), &zipped(&index(&self.works)));
     }
 
     /// Serves the library, each answer after a while of at most `up_to`, drawn by `seed`.
@@ -98,7 +121,7 @@ impl Library {
 
     /// Has some pages fail in ways that another try mends: a server's error, and a body cut off.
     pub fn trouble(&self, server: &Server, dice: &mut Dice) {
-        for work in 0..self.works {
+        for &work in self.works.keys() {
             let Ok(body) = fs::read(self.file(work)) else { continue };
             // As it is served from the folder: the charset is the page's own to declare.
             let page = Page::html(body).header("Content-Type", "text/html");
@@ -134,9 +157,11 @@ impl Library {
     }
 }
 
-const INDEX: &str = "index_pages/list_person_all_extended_utf8.zip";
+/// Where the index is, below the library's root.
+pub const INDEX: &str = "index_pages/list_person_all_extended_utf8.zip";
 
-fn path(work: u64) -> String {
+/// Where a work's page is.
+pub fn path(work: u64) -> String {
     format!("/cards/000001/files/{work:06}_1.html")
 }
 
@@ -178,15 +203,15 @@ fn passage(words: &[String], dice: &mut Dice) -> String {
     text
 }
 
-fn index(works: u64) -> String {
+fn index(works: &BTreeMap<u64, u32>) -> String {
     let header = "作品ID,作品名,副題,文字遣い種別,作品著作権フラグ,人物ID,姓,名,役割フラグ,\
                   人物著作権フラグ,XHTML/HTMLファイルURL,XHTML/HTMLファイル最終更新日,\
                   XHTML/HTMLファイル修正回数";
-    let rows = (0..works).map(|work| {
+    let rows = works.iter().map(|(&work, times)| {
         let at = path(work);
         format!(
             "{work:06},第{work}話,,新字新仮名,なし,000001,見本,太郎,著者,なし,\
-             https://www.aozora.gr.jp{at},2026-01-01,0"
+             https://www.aozora.gr.jp{at},2026-01-01,{times}"
         )
     });
     [header.to_owned()].into_iter().chain(rows).collect::<Vec<_>>().join("\r\n")

@@ -96,8 +96,14 @@ impl Job {
 
     /// What `inspect --json` says of the newest valid checkpoint.
     pub fn inspect(&self) -> Value {
+        self.inspect_with(&[])
+    }
+
+    /// The same with more options.
+    pub fn inspect_with(&self, options: &[&str]) -> Value {
         let mut command = Command::new(env!("CARGO_BIN_EXE_seseragi"));
-        let output = command.arg("inspect").arg(&self.directory).arg("--json").output();
+        command.arg("inspect").arg(&self.directory).arg("--json").args(options);
+        let output = command.output();
         let output = output.expect("the program can be started");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).expect("inspect prints JSON")
