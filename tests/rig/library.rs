@@ -122,7 +122,7 @@ pub fn rejects(folder: &Path) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }
 
-/// Asserts that the account's parts make up its whole, and returns
+/// Asserts that the account's parts make up its whole, and that nothing was withdrawn; returns
 /// `[entries, learnt, held_out, duplicates, rejected]`.
 #[track_caller]
 pub fn account(outcome: &Value) -> [u64; 5] {
@@ -131,5 +131,6 @@ pub fn account(outcome: &Value) -> [u64; 5] {
     let counts = counts.map(|key| account[key].as_u64().expect("a count"));
     let [entries, parts @ ..] = counts;
     assert_eq!(entries, parts.iter().sum::<u64>(), "{account}");
+    assert_eq!(account["withdrawn"], 0, "{account}");
     counts
 }
