@@ -6,7 +6,7 @@ mod source;
 
 use std::path::{Path, PathBuf};
 
-use model::{Cell, Clip, Schedule, optimizer::AdamConstants};
+use model::{Cell, Clip, DeviceChoice, Schedule, optimizer::AdamConstants};
 use operators::{fetch, vectors, vocabulary::Admission};
 use serde::{Deserialize, Serialize};
 
@@ -402,6 +402,10 @@ impl Job {
             }
             other => JobError::senseless("fetch", &other, "mend it"),
         })?;
+        if self.train.device.parse::<DeviceChoice>().is_err() {
+            let advice = "use auto, cpu or cuda:0";
+            return Err(JobError::senseless("train.device", &self.train.device, advice));
+        }
         let shape = self.shape(self.model.embedding.max(1));
         shape.check().and_then(|()| self.settings(shape).check()).map_err(|error| match error {
             model::Error::Setting { name, found, advice } => {

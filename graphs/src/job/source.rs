@@ -1,6 +1,9 @@
 //! The kinds of source, as written in a job file.
 
-use operators::catalogue::aozora::Filter;
+use operators::{
+    catalogue::aozora::Filter,
+    extract::{Extractor, Rule},
+};
 use serde::{Deserialize, Serialize};
 
 use super::JobError;
@@ -114,6 +117,12 @@ pub(super) fn check(sources: &[Source]) -> Result<(), JobError> {
             Source::Files(files) if files.paths.is_empty() => {
                 let advice = "name files, such as [\"texts/*.txt\"]";
                 return Err(JobError::senseless(&key("paths"), &"empty", advice));
+            }
+            Source::Files(Files { selector, .. }) if !selector.is_empty() => {
+                if Extractor::new(&Rule::Sniffed(selector.clone())).is_err() {
+                    let advice = "write a CSS selector, such as \"article\"";
+                    return Err(JobError::senseless(&key("selector"), selector, advice));
+                }
             }
             Source::Aozora(aozora) => {
                 for (field, address) in [("index", &aozora.index), ("mirror", &aozora.mirror)] {
