@@ -143,6 +143,7 @@ mod tests {
             Lesson::Chunk(chunk) => format!("chunk {}", chunk.number),
             Lesson::Closed(epoch, rejects) => format!("closed {epoch}, {} rejects", rejects.len()),
             Lesson::Read(_) => "read".to_owned(),
+            Lesson::Ended => "ended".to_owned(),
         }
     }
 
