@@ -184,15 +184,33 @@ mod tests {
             waker.wake();
             worker.step_while(|| probe.less_equal(&0));
 
-            // And when everything has ended, the learner hears it.
+            // And when everything has ended, the learner hears it: no later than anybody.
             input.close();
             rejects.close();
             worker.step_while(|| !probe.done());
-            while !matches!(lessons.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))
-            {
-                waker.wake();
-                worker.step();
+            assert_eq!(lessons.iter().map(|lesson| told(&lesson)).collect::<Vec<_>>(), ["ended"]);
+        });
+    }
+
+    #[test]
+    fn a_sink_that_is_stopped_hangs_up_without_a_word() {
+        timely::execute_directly(|worker| {
+            let (to_learner, lessons) = bounded(8);
+            let (_acknowledge, learnt) = unbounded();
+            let desk = Desk { lessons: to_learner, learnt, waker: Waker::default() };
+            let (mut input, _rejects) = worker.dataflow(|scope| {
+                let (input, lessons) = scope.new_input::<Vec<Lesson>>();
+                let (rejects, rejected) = scope.new_input_with_builder::<Builder<Reject>>();
+                lessons.train(rejected, 0, Some(desk));
+                (input, rejects)
+            });
+            input.send(chunk(0));
+            input.flush();
+            worker.step();
+            for dataflow in worker.installed_dataflows() {
+                worker.drop_dataflow(dataflow);
             }
+            assert_eq!(lessons.iter().map(|lesson| told(&lesson)).collect::<Vec<_>>(), [""; 0]);
         });
     }
 }
