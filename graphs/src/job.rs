@@ -299,7 +299,8 @@ pub struct HeldOut {
     pub share: f64,
     /// Chunks between evaluations on them; 0 evaluates at the end only.
     pub every_chunks: u64,
-    /// Words that one evaluation reads at most.
+    /// Words after which an evaluation during the run stops to take documents; the one at the end
+    /// takes all.
     pub words: usize,
 }
 
