@@ -118,11 +118,9 @@ pub(super) fn check(sources: &[Source]) -> Result<(), JobError> {
                 let advice = "name files, such as [\"texts/*.txt\"]";
                 return Err(JobError::senseless(&key("paths"), &"empty", advice));
             }
-            Source::Files(Files { selector, .. }) if !selector.is_empty() => {
-                if Extractor::new(&Rule::Sniffed(selector.clone())).is_err() {
-                    let advice = "write a CSS selector, such as \"article\"";
-                    return Err(JobError::senseless(&key("selector"), selector, advice));
-                }
+            Source::Files(Files { selector, .. }) if !can_select(selector) => {
+                let advice = "write a CSS selector, such as \"article\"";
+                return Err(JobError::senseless(&key("selector"), selector, advice));
             }
             Source::Aozora(aozora) => {
                 for (field, address) in [("index", &aozora.index), ("mirror", &aozora.mirror)] {
@@ -140,4 +138,9 @@ pub(super) fn check(sources: &[Source]) -> Result<(), JobError> {
         }
     }
     Ok(())
+}
+
+/// Whether text can be taken by this selector; an empty one takes the whole body.
+fn can_select(selector: &str) -> bool {
+    selector.is_empty() || Extractor::new(&Rule::Sniffed(selector.to_owned())).is_ok()
 }

@@ -65,11 +65,6 @@ impl Committer {
         self.requests.as_ref().is_some_and(Sender::is_full)
     }
 
-    /// Whether a checkpoint can be handed over without waiting for the one before it.
-    pub fn has_room(&self) -> bool {
-        self.requests.as_ref().is_some_and(Sender::is_empty)
-    }
-
     /// Hands a checkpoint over. If the one before it could not be written, says why.
     pub fn commit(&mut self, request: Box<Request>) -> Result<(), CheckpointError> {
         let sent = self.requests.as_ref().map(|requests| requests.send(request));
