@@ -216,3 +216,39 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Checkpo
     let path = path.to_owned();
     move |source| CheckpointError::File { doing, path, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_passed_over_makes_room_and_what_was_left_half_done_goes() {
+        let home = tempfile::tempdir().expect("a folder");
+        let home = home.path();
+        for name in ["000000000001", "000000000002", "writing-000000000000", "damaged-000000000002"]
+        {
+            fs::create_dir(home.join(name)).expect("room for a folder");
+        }
+        let passed_over = vec![(folder(home, 2), "a bit".to_owned())];
+        let renamed = tidy(home, passed_over).expect("nothing is in the way");
+        assert_eq!(renamed, [(home.join("damaged-000000000002"), "a bit".to_owned())]);
+        assert_eq!(epochs(home).expect("readable"), [1]);
+        assert!(!home.join("writing-000000000000").exists());
+    }
+
+    #[test]
+    fn pruning_keeps_the_newest() {
+        let home = tempfile::tempdir().expect("a folder");
+        let home = home.path();
+        for epoch in [1, 2, 5, 11] {
+            fs::create_dir(folder(home, epoch)).expect("room for a folder");
+        }
+        prune(home, 2).expect("nothing is in the way");
+        assert_eq!(epochs(home).expect("readable"), [5, 11]);
+        assert_eq!(
+            fs::read_dir(home).expect("a folder").count(),
+            2,
+            "nothing is left half removed"
+        );
+    }
+}

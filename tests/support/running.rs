@@ -108,7 +108,13 @@ impl Job {
         let said = self.inspect();
         let digest = said["weights_digest"].as_str().expect("a digest").to_owned();
         let documents = said["documents"].as_array().expect("a list").clone();
-        Outcome { digest, documents }
+        let counts = ["next_sequence", "next_chunk", "prequential_nats", "prequential_ids"];
+        let totals = ["account", "trainer", "vocabulary", "pending_ids"]
+            .map(|name| said[name].clone())
+            .into_iter()
+            .chain(counts.map(|name| said["counts"][name].clone()))
+            .collect();
+        Outcome { digest, documents, totals }
     }
 
     /// The checkpoints, ascending.
@@ -146,6 +152,8 @@ pub struct Outcome {
     pub digest: String,
     /// The lineage: a line an entry.
     pub documents: Vec<Value>,
+    /// What is counted: entries, words, steps, nats.
+    pub totals: Vec<Value>,
 }
 
 impl Outcome {
@@ -155,6 +163,7 @@ impl Outcome {
         for (ours, theirs) in self.documents.iter().zip(&other.documents) {
             assert_eq!(ours, theirs, "{of}");
         }
+        assert_eq!(self.totals, other.totals, "{of}");
         assert_eq!(self.digest, other.digest, "{of}");
     }
 
@@ -165,7 +174,7 @@ impl Outcome {
             let moved = document["url"].as_str().expect("an address").replace(server, "");
             document["url"] = moved.into();
         }
-        Self { digest: self.digest.clone(), documents }
+        Self { digest: self.digest.clone(), documents, totals: self.totals.clone() }
     }
 
     /// How many documents met this fate.

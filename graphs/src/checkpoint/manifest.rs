@@ -186,3 +186,132 @@ fn sum(path: &Path) -> io::Result<FileSum> {
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{checkpoint, job::Job};
+
+    fn manifest(epoch: Epoch) -> Manifest {
+        let job = Job::default();
+        Manifest {
+            format: FORMAT,
+            version: "0".into(),
+            epoch,
+            weights_digest: "ab".into(),
+            account: Account::default(),
+            counts: Counts { next_sequence: 7, prequential_nats: 0.1, ..Counts::default() },
+            trainer: model::TrainerState {
+                format: 1,
+                settings: job.settings(job.shape(8)),
+                seed: 1,
+                rows: 257,
+                progress: Default::default(),
+            },
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// A folder as [`checkpoint::write`] leaves one, of files with any contents.
+    fn folder(home: &Path, epoch: Epoch, files: &[Vec<u8>]) -> PathBuf {
+        let folder = checkpoint::folder(home, epoch);
+        fs::create_dir_all(&folder).expect("room for a folder");
+        for (number, bytes) in files.iter().enumerate() {
+            fs::write(folder.join(format!("{number}.arrow")), bytes).expect("room for a file");
+        }
+        let files = sums(&folder).expect("readable");
+        Manifest { files, ..manifest(epoch) }.write(&folder).expect("room for a manifest");
+        folder
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn whichever_bit_of_whichever_file_flips_is_found_out(
+            files in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..4),
+            file in any::<prop::sample::Index>(),
+            byte in any::<prop::sample::Index>(),
+            bit in 0..8u8,
+            cut in any::<bool>(),
+        ) {
+            let home = tempfile::tempdir().expect("a folder");
+            let folder = folder(home.path(), 3, &files);
+            match examine(&folder, 3) {
+                Found::Valid(found) => {
+                    prop_assert_eq!(&*found, &Manifest { files: found.files.clone(), ..manifest(3) });
+                }
+                found => prop_assert!(false, "{:?}", found),
+            }
+
+            let mut paths: Vec<_> = fs::read_dir(&folder)
+                .expect("a folder")
+                .map(|entry| entry.expect("an entry").path())
+                .collect();
+            paths.sort();
+            let path = file.get(&paths);
+            let mut bytes = fs::read(path).expect("readable");
+            if bytes.is_empty() {
+                bytes.push(0);
+            } else if cut {
+                bytes.truncate(byte.index(bytes.len()));
+            } else {
+                let at = byte.index(bytes.len());
+                bytes[at] ^= 1 << bit;
+            }
+            fs::write(path, bytes).expect("room");
+            let found = examine(&folder, 3);
+            prop_assert!(matches!(found, Found::Damaged(_)), "{}: {found:?}", path.display());
+        }
+
+        #[test]
+        fn the_newest_valid_one_is_chosen_and_nothing_is_thrown_away(
+            kinds in prop::collection::vec(0..3u8, 0..6),
+        ) {
+            let home = Path::new("home");
+            let path = |place: usize| checkpoint::folder(home, 9 - place as Epoch);
+            let found = kinds.iter().enumerate().map(|(place, kind)| {
+                let found = match kind {
+                    0 => Found::Valid(Box::new(manifest(9 - place as Epoch))),
+                    1 => Found::Damaged(format!("reason {place}")),
+                    _ => Found::Foreign(99),
+                };
+                (path(place), found)
+            });
+            let chosen = choose(home, found.collect());
+            // What decides is the first that is not damaged.
+            match kinds.iter().position(|kind| *kind != 1) {
+                None if kinds.is_empty() => {
+                    let choice = chosen.expect("nothing to resume is no trouble");
+                    prop_assert!(choice.valid.is_none() && choice.passed_over.is_empty());
+                }
+                None => {
+                    let message = chosen.expect_err("all are damaged").to_string();
+                    for place in 0..kinds.len() {
+                        prop_assert!(message.contains(&format!("reason {place}")), "{}", message);
+                    }
+                }
+                Some(place) if kinds[place] == 0 => {
+                    let choice = chosen.expect("one is valid");
+                    prop_assert_eq!(choice.valid.map(|(path, _)| path), Some(path(place)));
+                    let passed_over = choice.passed_over.into_iter().map(|(path, _)| path);
+                    prop_assert!(passed_over.eq((0..place).map(path)));
+                }
+                Some(place) => {
+                    let message = chosen.expect_err("one is foreign").to_string();
+                    let name = path(place).display().to_string();
+                    prop_assert!(message.contains(&name) && message.contains("99"), "{}", message);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_under_another_epoch_s_name_is_damaged() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = folder(home.path(), 3, &[]);
+        assert!(matches!(examine(&folder, 4), Found::Damaged(_)));
+    }
+}
