@@ -118,11 +118,12 @@ pub(super) fn check(sources: &[Source]) -> Result<(), JobError> {
                 let advice = "name files, such as [\"texts/*.txt\"]";
                 return Err(JobError::senseless(&key("paths"), &"empty", advice));
             }
-            Source::Files(Files { selector, .. }) if !selector.is_empty() => {
-                if Extractor::new(&Rule::Sniffed(selector.clone())).is_err() {
-                    let advice = "write a CSS selector, such as \"article\"";
-                    return Err(JobError::senseless(&key("selector"), selector, advice));
-                }
+            Source::Files(Files { selector, .. })
+                if !selector.is_empty()
+                    && Extractor::new(&Rule::Sniffed(selector.clone())).is_err() =>
+            {
+                let advice = "write a CSS selector, such as \"article\"";
+                return Err(JobError::senseless(&key("selector"), selector, advice));
             }
             Source::Aozora(aozora) => {
                 for (field, address) in [("index", &aozora.index), ("mirror", &aozora.mirror)] {
