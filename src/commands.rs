@@ -22,6 +22,11 @@ pub fn is_configuration(error: &anyhow::Error) -> bool {
         || matches!(error.downcast_ref(), Some(TrainedError::Model(error)) if setting(error))
 }
 
+/// Refuses names that no device has; whether this machine has the device is seen later.
+pub fn device(name: &str) -> Result<String, model::Error> {
+    name.parse().map(|_: model::DeviceChoice| name.to_owned())
+}
+
 /// Prints an answer that a program reads.
 pub fn print_json(answer: &impl Serialize) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(answer)?);

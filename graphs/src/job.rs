@@ -3,14 +3,19 @@
 
 mod set;
 mod source;
+mod tables;
 
 use std::path::{Path, PathBuf};
 
-use model::{Cell, Clip, Schedule, optimizer::AdamConstants};
-use operators::{fetch, vectors, vocabulary::Admission};
+use model::{Clip, DeviceChoice, Schedule, optimizer::AdamConstants};
+use operators::fetch;
 use serde::{Deserialize, Serialize};
 
 pub use source::{Aozora, Files, Sample, Source};
+pub use tables::{
+    Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Train, Vectors,
+    Vocabulary,
+};
 
 /// Why a job cannot be run as written.
 #[derive(Debug, thiserror::Error)]
@@ -107,224 +112,6 @@ impl Default for Job {
     }
 }
 
-/// How the catalogue flows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Flow {
-    /// Entries in an epoch.
-    pub epoch_entries: usize,
-    /// Epochs that may be open at once.
-    pub epochs_in_flight: u64,
-}
-
-impl Default for Flow {
-    fn default() -> Self {
-        Self { epoch_entries: 8, epochs_in_flight: 4 }
-    }
-}
-
-/// The analyzer's dictionary.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Dictionary {
-    /// Its folder; empty means wherever set-up has put it.
-    pub directory: PathBuf,
-}
-
-/// Pretrained vectors.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Vectors {
-    /// Their file; empty means that embeddings are learned from nothing.
-    pub file: PathBuf,
-    /// How the file is written.
-    pub format: vectors::Format,
-    /// Whether training changes them.
-    pub use_as: model::Vectors,
-}
-
-impl Default for Vectors {
-    fn default() -> Self {
-        let (file, format) = (PathBuf::new(), vectors::Format::Auto);
-        Self { file, format, use_as: model::Vectors::Tuned }
-    }
-}
-
-/// When words enter the vocabulary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Vocabulary {
-    /// Ids in all, those of characters and bytes included.
-    pub limit: u32,
-    /// How often a word must have been seen.
-    pub minimum_count: u64,
-}
-
-impl Default for Vocabulary {
-    fn default() -> Self {
-        Self { limit: 20_000, minimum_count: 3 }
-    }
-}
-
-impl From<Vocabulary> for Admission {
-    fn from(vocabulary: Vocabulary) -> Self {
-        Self { limit: vocabulary.limit, minimum_count: vocabulary.minimum_count }
-    }
-}
-
-/// How the stream is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Chunk {
-    /// Ids in a chunk.
-    pub words: usize,
-}
-
-impl Default for Chunk {
-    fn default() -> Self {
-        Self { words: 65_536 }
-    }
-}
-
-/// The shape of the network.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Model {
-    /// The recurrent cell.
-    pub cell: Cell,
-    /// Recurrent layers.
-    pub layers: usize,
-    /// Width of each recurrent layer.
-    pub hidden: usize,
-    /// Width of the embedding; with pretrained vectors, their dimension, and 0 means just that.
-    pub embedding: usize,
-    /// Whether the output weights are the embedding.
-    pub tied: bool,
-    /// Share of activations that training drops.
-    pub dropout: f64,
-    /// What `irnn` starts its recurrence from: this much of the identity.
-    pub identity: f64,
-}
-
-impl Default for Model {
-    fn default() -> Self {
-        Self {
-            cell: Cell::Lstm,
-            layers: 2,
-            hidden: 512,
-            embedding: 200,
-            tied: true,
-            dropout: 0.0,
-            identity: 1.0,
-        }
-    }
-}
-
-/// How the network is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Train {
-    /// `auto`, `cpu` or `cuda:N`.
-    pub device: String,
-    /// Threads of the trainer on a CPU; 0 means one for each core. The bits of the weights depend
-    /// on it, so a run keeps the number that it began with.
-    pub threads: usize,
-    /// Lanes that are read side by side.
-    pub batch: usize,
-    /// Words of a lane in one step.
-    pub sequence: usize,
-    /// Sweeps over each chunk.
-    pub passes: u32,
-    /// What turns gradients into steps.
-    pub optimizer: Optimizer,
-    /// The length of a step.
-    pub learning_rate: f64,
-    /// Share of the weights that a step takes away.
-    pub weight_decay: f64,
-    /// Share of the last direction that `sgd` keeps.
-    pub momentum: f64,
-    /// How gradients are clipped.
-    pub clip: Clipping,
-    /// Where they are clipped.
-    pub clip_at: f64,
-}
-
-/// What turns gradients into steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Optimizer {
-    /// Kingma and Ba 2015.
-    Adam,
-    /// Loshchilov and Hutter 2019.
-    AdamW,
-    /// Stochastic gradient descent with momentum.
-    Sgd,
-}
-
-/// How gradients are clipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Clipping {
-    /// Not at all.
-    None,
-    /// All by one factor, so that their global norm is at most `clip_at`.
-    Norm,
-    /// Each element at plus and minus `clip_at`.
-    Value,
-}
-
-impl Default for Train {
-    fn default() -> Self {
-        Self {
-            device: "auto".into(),
-            threads: 0,
-            batch: 32,
-            sequence: 64,
-            passes: 1,
-            optimizer: Optimizer::Adam,
-            learning_rate: 0.002,
-            weight_decay: 0.0,
-            momentum: 0.0,
-            clip: Clipping::Norm,
-            clip_at: 1.0,
-        }
-    }
-}
-
-/// What is never trained on.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HeldOut {
-    /// Share of the entries, chosen by a hash of their id.
-    pub share: f64,
-    /// Chunks between evaluations on them; 0 evaluates at the end only.
-    pub every_chunks: u64,
-    /// Words that one evaluation reads at most.
-    pub words: usize,
-}
-
-impl Default for HeldOut {
-    fn default() -> Self {
-        Self { share: 0.02, every_chunks: 10, words: 20_000 }
-    }
-}
-
-/// When checkpoints are written.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Commit {
-    /// Seconds from one to the next, at least.
-    pub every_seconds: f64,
-    /// How many are kept.
-    pub keep: usize,
-}
-
-impl Default for Commit {
-    fn default() -> Self {
-        Self { every_seconds: 60.0, keep: 3 }
-    }
-}
-
 impl Job {
     /// Reads a job file, lays `overrides` (`key=value`, dotted) over it, and checks the result.
     ///
@@ -402,6 +189,10 @@ impl Job {
             }
             other => JobError::senseless("fetch", &other, "mend it"),
         })?;
+        if self.train.device.parse::<DeviceChoice>().is_err() {
+            let advice = "use auto, cpu or cuda:0";
+            return Err(JobError::senseless("train.device", &self.train.device, advice));
+        }
         let shape = self.shape(self.model.embedding.max(1));
         shape.check().and_then(|()| self.settings(shape).check()).map_err(|error| match error {
             model::Error::Setting { name, found, advice } => {

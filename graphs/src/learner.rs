@@ -176,7 +176,7 @@ impl Learner {
                 }
             }
         };
-        let evaluation = if complete { self.evaluate()? } else { None };
+        let evaluation = if complete { self.evaluate(usize::MAX)? } else { None };
         // To have read the catalogue to its end is worth a commit: what comes later is a change.
         // The epoch after the last one is empty, and closed as well.
         let news = learnt.filter(|epoch| complete && self.counts.completed != Some(*epoch));
@@ -293,7 +293,7 @@ impl Learner {
         self.tell(Event::Chunk(learnt));
         let every = self.held_out.every_chunks;
         if every > 0 && self.counts.next_chunk.is_multiple_of(every) {
-            self.evaluate()?;
+            self.evaluate(self.held_out.words)?;
         }
         Ok(())
     }
@@ -329,8 +329,9 @@ impl Learner {
         self.tell(Event::Learnt(epoch, self.account));
     }
 
-    fn evaluate(&mut self) -> Result<Option<Evaluation>, LearnerError> {
-        let documents = within(&self.state.held_out, self.held_out.words);
+    /// Scores the first held-out documents that have `words` words together, or all.
+    fn evaluate(&mut self, words: usize) -> Result<Option<Evaluation>, LearnerError> {
+        let documents = within(&self.state.held_out, words);
         if documents.is_empty() {
             return Ok(None);
         }

@@ -67,6 +67,7 @@ pub struct Line {
 
 /// How many entries met each fate, and how much text was learnt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Account {
     /// Entries in all.
     pub entries: u64,

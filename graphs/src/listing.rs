@@ -232,7 +232,7 @@ async fn aozora_offer(source: &Aozora, client: &Client) -> Result<Offer, Trouble
             title: skipped.title,
             ..Entry::default()
         };
-        (entry, Some(reason))
+        (entry, Some(format!("line {} of the index: {reason}", skipped.line)))
     });
     let is_whole = source.wanted.limit.is_none();
     Ok(Offer { entries: usable.chain(unusable).collect(), is_whole })

@@ -74,6 +74,11 @@ fn begin(job: &Job, embedding: usize, reins: &Reins) -> Result<(Learner, Option<
         }
         Some((path, manifest)) => {
             let trainer = Trainer::load(&path, &settings, device)?;
+            let (found, wanted) = (manifest.trainer.seed, job.seed);
+            if found != wanted {
+                let (found, wanted) = (found.to_string(), wanted.to_string());
+                return Err(model::Error::Mismatch { name: "seed", found, wanted }.into());
+            }
             tell(Event::Resumed(manifest.epoch, manifest.account));
             let Manifest { counts, account, epoch, .. } = manifest;
             (trainer, State::read(&path)?, counts, account, Some(epoch))

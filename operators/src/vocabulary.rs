@@ -26,7 +26,9 @@ pub const SURFACES: u32 = 257;
 pub struct Admission {
     /// Ids in all, those of bytes included; nothing enters once they are used up.
     pub limit: u32,
-    /// How often a word must have been seen. Characters enter the first time they are needed.
+    /// How often a word must have been seen. A character enters with the first document that needs
+    /// it, and is written in bytes in that one: so the model learns how often to expect a character
+    /// that it does not know, and can foretell text that has such.
     pub minimum_count: u64,
 }
 
@@ -136,19 +138,21 @@ impl Vocabulary {
                 self.append(surface);
             }
         }
+        let mut needed = Vec::new();
         let spellings: Vec<Vec<u32>> = distinct
             .map(|surface| match self.id(surface) {
                 Some(id) => vec![id],
                 None => {
-                    for character in surface.chars() {
-                        if self.len() < admission.limit {
-                            self.append(character.encode_utf8(&mut [0; 4]));
-                        }
-                    }
+                    needed.extend(surface.chars());
                     self.spell(surface, self.len())
                 }
             })
             .collect();
+        for character in needed {
+            if self.len() < admission.limit {
+                self.append(character.encode_utf8(&mut [0; 4]));
+            }
+        }
         join(keys, &spellings)
     }
 
@@ -296,14 +300,14 @@ mod tests {
     fn a_word_enters_once_it_was_seen_often_enough() {
         let admission = Admission { limit: 1000, minimum_count: 3 };
         let mut vocabulary = Vocabulary::default();
-        let spelled = |vocabulary: &mut Vocabulary| {
-            vocabulary.read(&[0, 0], ["小川"].into_iter(), &admission)
-        };
-        // 2 seen: spelled 小 (257) 川 (258); 4 seen: a word of its own (259).
-        assert_eq!(spelled(&mut vocabulary), Encoded { ids: vec![257, 258, 257, 258], spelled: 2 });
-        assert_eq!(spelled(&mut vocabulary), Encoded { ids: vec![259, 259], spelled: 0 });
+        // 小 is E5 B0 8F and 川 E5 B7 9D; then they are characters 257 and 258. With the third
+        // sight 小川 is a word.
+        let bytes = [0xE5, 0xB0, 0x8F, 0xE5, 0xB7, 0x9D].map(|byte| byte + 1);
+        let mut once = |keys: &[u32]| vocabulary.read(keys, ["小川"].into_iter(), &admission);
+        assert_eq!(once(&[0]), Encoded { ids: bytes.to_vec(), spelled: 1 });
+        assert_eq!(once(&[0]), Encoded { ids: vec![257, 258], spelled: 1 });
+        assert_eq!(once(&[0, 0]), Encoded { ids: vec![259, 259], spelled: 0 });
         assert_eq!(vocabulary.parts("小川", 259), [257, 258]);
-        // 小 is E5 B0 8F.
         assert_eq!(vocabulary.parts("小", 257), [1 + 0xE5, 1 + 0xB0, 1 + 0x8F]);
     }
 }

@@ -19,7 +19,7 @@ pub struct Evaluate {
     /// Texts or HTML pages; patterns such as 'texts/*.txt' are taken too
     files: Vec<String>,
     /// auto, cpu or cuda:N
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", value_parser = super::device)]
     device: String,
     /// Prints the score as JSON
     #[arg(long)]

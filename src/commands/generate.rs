@@ -36,7 +36,7 @@ pub struct Generate {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// auto, cpu or cuda:N
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", value_parser = super::device)]
     device: String,
     /// Prints the passage as JSON
     #[arg(long)]

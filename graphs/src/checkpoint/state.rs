@@ -26,6 +26,7 @@ use crate::ledger::{self, Line};
 
 /// Where the counters stood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// The number that the next entry gets.
     pub next_sequence: u64,

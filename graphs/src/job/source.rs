@@ -1,6 +1,9 @@
 //! The kinds of source, as written in a job file.
 
-use operators::catalogue::aozora::Filter;
+use operators::{
+    catalogue::aozora::Filter,
+    extract::{Extractor, Rule},
+};
 use serde::{Deserialize, Serialize};
 
 use super::JobError;
@@ -115,6 +118,10 @@ pub(super) fn check(sources: &[Source]) -> Result<(), JobError> {
                 let advice = "name files, such as [\"texts/*.txt\"]";
                 return Err(JobError::senseless(&key("paths"), &"empty", advice));
             }
+            Source::Files(Files { selector, .. }) if !can_select(selector) => {
+                let advice = "write a CSS selector, such as \"article\"";
+                return Err(JobError::senseless(&key("selector"), selector, advice));
+            }
             Source::Aozora(aozora) => {
                 for (field, address) in [("index", &aozora.index), ("mirror", &aozora.mirror)] {
                     let is_web = |url: operators::fetch::Url| {
@@ -131,4 +138,9 @@ pub(super) fn check(sources: &[Source]) -> Result<(), JobError> {
         }
     }
     Ok(())
+}
+
+/// Whether text can be taken by this selector; an empty one takes the whole body.
+fn can_select(selector: &str) -> bool {
+    selector.is_empty() || Extractor::new(&Rule::Sniffed(selector.to_owned())).is_ok()
 }

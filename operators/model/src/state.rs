@@ -241,7 +241,7 @@ fn match_settings(found: &Settings, wanted: &Settings) -> Result<(), Error> {
         ("model.embedding", f.embedding.to_string(), w.embedding.to_string()),
         ("model.tied", f.tied.to_string(), w.tied.to_string()),
         (
-            "model.vectors",
+            "vectors.use_as",
             format!("{:?}", found.vectors).to_lowercase(),
             format!("{:?}", wanted.vectors).to_lowercase(),
         ),
