@@ -16,6 +16,7 @@ use library::{good, page_of, text};
 use loopback::Gate;
 use program::{Ended, call, run, seseragi};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 /// A folder with a text, and a job that reads it.
@@ -216,12 +217,17 @@ fn a_run_of_a_newer_format_is_left_as_it_is() {
     run(&job, &["held_out.share=0"]).done();
     let checkpoints = folder.path().join("run/checkpoints");
     let newest = fs::read_dir(&checkpoints).expect("it has committed").next().expect("one");
-    let manifest = newest.expect("an entry").path().join("manifest.json");
-    let written = fs::read_to_string(&manifest).expect("a manifest");
-    let mut newer: Value = serde_json::from_str(&written).expect("JSON");
+    let newest = newest.expect("an entry").path();
+    let [manifest, sum] = ["manifest.json", "manifest.json.sha256"].map(|name| newest.join(name));
+    let kept = [&manifest, &sum].map(|path| (path, fs::read(path).expect("a file of ours")));
+    let mut newer: Value = serde_json::from_slice(&kept[0].1).expect("JSON");
     assert_eq!(newer["format"], 1);
     newer["format"] = 99.into();
-    fs::write(&manifest, newer.to_string()).expect("a folder of ours");
+    let newer = newer.to_string();
+    // With its sum, as a newer version would write it; beside the old sum it would be damage.
+    let digest: String = Sha256::digest(&newer).iter().map(|byte| format!("{byte:02x}")).collect();
+    fs::write(&manifest, newer).expect("a folder of ours");
+    fs::write(&sum, format!("{digest}  manifest.json\n")).expect("a folder of ours");
     let before = contents(&checkpoints);
 
     let directory = folder.path().join("run");
@@ -237,7 +243,9 @@ fn a_run_of_a_newer_format_is_left_as_it_is() {
     assert_eq!(contents(&checkpoints), before, "nothing was written or removed");
 
     // The same run, its format put back, goes on.
-    fs::write(&manifest, written).expect("a folder of ours");
+    for (path, bytes) in kept {
+        fs::write(path, bytes).expect("a folder of ours");
+    }
     run(&job, &["held_out.share=0"]).done();
 }
 

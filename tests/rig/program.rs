@@ -4,11 +4,18 @@
 
 use std::{
     ffi::OsStr,
+    io::Read,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use serde_json::Value;
+
+/// Far beyond what anything here takes: a program that hangs must fail its test, not stop them all.
+const LIMIT: Duration = Duration::from_secs(240);
 
 /// The program, about to be started.
 pub fn seseragi<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
@@ -42,10 +49,25 @@ pub struct Ended {
 
 impl Ended {
     /// Runs a command to its end.
+    #[track_caller]
     pub fn of(command: &mut Command) -> Self {
-        let Output { status, stdout, stderr } = command.output().expect("the program starts");
-        let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
-        Self { code: status.code(), answer: text(stdout), messages: text(stderr) }
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let (answer, messages) = (child.stdout.take(), child.stderr.take());
+        let answer = listen(answer.expect("it was piped"));
+        let messages = listen(messages.expect("it was piped"));
+        // It has ended when it says nothing more.
+        let in_time = answer.recv_timeout(LIMIT);
+        if in_time.is_err() {
+            child.kill().expect("it is our child");
+        }
+        let code = child.wait().expect("it is our child").code();
+        let messages = messages.recv().expect("the listener sends what it has heard");
+        let answer = in_time.unwrap_or_else(|_| panic!("not ended in {LIMIT:?}: {messages}"));
+        Self { code, answer, messages }
     }
 
     /// What it answered, having done what it was asked.
@@ -72,4 +94,15 @@ impl Ended {
         assert_eq!(self.messages.lines().filter(is_error).count(), 1, "{}", self.messages);
         last
     }
+}
+
+/// Reads everything that comes, and then sends it.
+fn listen(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, heard) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).expect("the program writes UTF-8");
+        let _nobody_waits_any_more = sender.send(text);
+    });
+    heard
 }
