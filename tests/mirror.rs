@@ -3,14 +3,17 @@
 //! The mirror is no part of the project: `SESERAGI_TEST_DATA` names the folder that has it, else
 //! `../shared` beside the checkout; without it the test says so and passes.
 
+#[path = "rig/program.rs"]
+mod program;
+
 use std::{
     collections::HashSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use loopback::Server;
+use program::call;
 use serde_json::Value;
 
 #[allow(clippy::print_stderr, reason = "tells a person that a test did nothing")]
@@ -54,20 +57,6 @@ learning_rate = 0.004
 every_chunks = 0
 "#;
 
-fn seseragi(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_seseragi"))
-        .args(arguments)
-        .output()
-        .expect("the binary was built for this test");
-    let trouble = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "seseragi {arguments:?}: {trouble}");
-    String::from_utf8(output.stdout).expect("it prints UTF-8")
-}
-
-fn json(arguments: &[&str]) -> Value {
-    serde_json::from_str(&seseragi(arguments)).expect("it prints JSON")
-}
-
 #[test]
 fn six_hundred_works_flow_from_the_mirror_to_a_model_that_writes() {
     let Some(mirror) = mirror() else { return };
@@ -80,8 +69,7 @@ fn six_hundred_works_flow_from_the_mirror_to_a_model_that_writes() {
 
     let directory = format!("directory={run}");
     let address = format!("source.0.mirror={}", server.url(""));
-    let job = job.to_str().expect("temporary folders have plain names");
-    let outcome = json(&["run", job, "--json", "--set", &directory, "--set", &address]);
+    let outcome = program::run(&job, &[&directory, &address]).json();
 
     // Every work is accounted for, once.
     assert_eq!(outcome["complete"], true);
@@ -91,7 +79,7 @@ fn six_hundred_works_flow_from_the_mirror_to_a_model_that_writes() {
     assert_eq!(fates.iter().sum::<u64>(), 600);
     assert_eq!(fates[3], 0, "every page of the mirror has a text");
     assert!(fates[1] > 0, "a share is held out");
-    let inspected = json(&["inspect", run, "--json"]);
+    let inspected = call(["inspect", run, "--json"]).json();
     let documents = inspected["documents"].as_array().expect("a list");
     let ids: HashSet<&str> =
         documents.iter().map(|document| document["id"].as_str().expect("an id")).collect();
@@ -119,7 +107,7 @@ fn six_hundred_works_flow_from_the_mirror_to_a_model_that_writes() {
     let (first, last) = (mean(&bits[..3]), mean(&bits[bits.len() - 3..]));
     assert!(last < first - 0.5, "{first:.2} bits per character at first, {last:.2} at last");
 
-    let passage = seseragi(&["generate", run, "--prompt", "吾輩は", "--words", "60"]);
+    let passage = call(["generate", run, "--prompt", "吾輩は", "--words", "60"]).done();
     let written = passage.trim().strip_prefix("吾輩は").expect("it goes on from the prompt");
     assert!(written.chars().filter(|c| ('ぁ'..='ん').contains(c)).count() > 5, "{written}");
 }

@@ -23,8 +23,8 @@ use super::{grouped, print_json, run::summed};
 pub struct Inspect {
     /// The run directory
     run: PathBuf,
-    /// Tells what the libraries added, revised and withdrew since their catalogues were last read
-    /// to the end
+    /// Tells what the libraries added, revised and withdrew when reading their catalogues last
+    /// brought news
     #[arg(long)]
     changes: bool,
     /// Prints everything as JSON
