@@ -102,7 +102,8 @@ impl Shown {
                 let path = path.display();
                 self.say(&format!("passed over checkpoint, now called {path}: {reason}"));
             }
-            Event::Resumed(epoch, account) => {
+            Event::Resumed(epoch, account, next_chunk) => {
+                self.step.chunk = next_chunk;
                 self.account = account.entries;
                 self.known = account.entries;
                 self.say(&format!(

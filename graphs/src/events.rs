@@ -12,8 +12,8 @@ use crate::{evaluate::Evaluation, ledger::Account};
 pub enum Event {
     /// A checkpoint was damaged, and an earlier one is used: what it is called now, and the reason.
     PassedOver(PathBuf, String),
-    /// The run goes on from a checkpoint.
-    Resumed(Epoch, Account),
+    /// The run goes on from a checkpoint: its epoch, its account, and the next chunk's number.
+    Resumed(Epoch, Account, u64),
     /// A source was listed.
     Listed(Listed),
     /// Some of an optimizer's steps were taken.

@@ -79,7 +79,7 @@ fn begin(job: &Job, embedding: usize, reins: &Reins) -> Result<(Learner, Option<
                 let (found, wanted) = (found.to_string(), wanted.to_string());
                 return Err(model::Error::Mismatch { name: "seed", found, wanted }.into());
             }
-            tell(Event::Resumed(manifest.epoch, manifest.account));
+            tell(Event::Resumed(manifest.epoch, manifest.account, manifest.counts.next_chunk));
             let Manifest { counts, account, epoch, .. } = manifest;
             (trainer, State::read(&path)?, counts, account, Some(epoch))
         }
