@@ -276,3 +276,14 @@ fn doctor_finds_what_every_job_needs() {
     assert!(findings["dictionary_trouble"].is_null());
     assert!(findings["torch"].as_str().is_some_and(|version| version.starts_with("2.")));
 }
+
+#[test]
+fn whoever_reads_the_answer_may_stop_reading() {
+    let mut doctor = program::seseragi(["doctor"]);
+    doctor.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut doctor = doctor.spawn().expect("the program starts");
+    drop(doctor.stdout.take()); // closed before anything was written
+    let ended = doctor.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+}

@@ -162,6 +162,23 @@ impl Job {
         if let Some((key, value)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(JobError::senseless(key, &value, "use 1 or more"));
         }
+        let bounded = [
+            ("workers", self.workers, 1024),
+            ("train.threads", self.train.threads, 1024),
+            ("train.batch", self.train.batch, 1 << 20),
+            ("train.sequence", self.train.sequence, 1 << 16),
+            ("model.hidden", self.model.hidden, 1 << 16),
+            ("model.embedding", self.model.embedding, 1 << 16),
+            ("model.layers", self.model.layers, 64),
+        ];
+        if let Some((key, value, most)) = bounded.into_iter().find(|(_, value, most)| value > most)
+        {
+            return Err(JobError::senseless(key, &value, &format!("use {most} or less")));
+        }
+        if self.directory.as_os_str().is_empty() {
+            let advice = "name a folder for the run, such as runs/job";
+            return Err(JobError::senseless("directory", &"empty", advice));
+        }
         if self.vocabulary.limit < 512 {
             let advice = "use 512 or more: characters and bytes are in it too";
             return Err(JobError::senseless("vocabulary.limit", &self.vocabulary.limit, advice));

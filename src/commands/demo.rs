@@ -39,15 +39,20 @@ impl Demo {
             Sampler { temperature: 0.8, top_p: Some(0.95), seed: self.seed, ..Sampler::default() };
         println!("\nThe model writes:\n\n{}", trained.write("", 160, sampler)?.trim());
         let at = job.directory.display();
+        let program = std::env::args().next().unwrap_or_else(|| "seseragi".into());
         println!(
             "
 The run lies in {at}: checkpoints/ (weights, lineage), metrics.jsonl, rejects.jsonl, pages/.
 
 What to try next:
-  seseragi generate {at} --prompt 川の --words 200      another passage
-  seseragi inspect {at}                               what the model was made from
-  seseragi run jobs/aozora.toml                           a corner of the real Aozora Bunko
-  seseragi run jobs/files.toml --set 'source.0.paths=[\"my/*.txt\"]'    your own texts"
+  {program} generate {at} --prompt 川の --words 200
+      another passage
+  {program} inspect {at}
+      what the model was made from, and what was no use (two entries, on purpose)
+  {program} run jobs/aozora.toml
+      a corner of the real Aozora Bunko
+  {program} run jobs/files.toml --set 'source.0.paths=[\"my/*.txt\"]'
+      your own texts"
         );
         Ok(())
     }

@@ -105,7 +105,7 @@ pub fn tell(job: &Job, finished: &Finished, elapsed: Duration) -> anyhow::Result
     let account = &finished.account;
     println!(
         "{} {}: {}",
-        if finished.complete { "complete" } else { "drained; the next run goes on from here" },
+        if finished.complete { "complete" } else { "drained, to be gone on with by the next run:" },
         job.directory.display(),
         summed(account),
     );
