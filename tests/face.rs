@@ -287,3 +287,30 @@ fn whoever_reads_the_answer_may_stop_reading() {
     assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
     assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
 }
+
+#[test]
+fn a_drain_does_not_wait_for_a_chunk_that_takes_hours() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = folder.path().join("job.toml");
+    let directory = folder.path().join("run");
+    let text = format!(
+        "directory = {directory:?}\n[[source]]\nkind = \"sample\"\n[chunk]\nwords = 1000\n\
+         [model]\nlayers = 1\nhidden = 8\nembedding = 8\n[train]\npasses = 1000000\n"
+    );
+    fs::write(&job, text).expect("a folder of ours");
+    let mut run = program::seseragi(["run", job.to_str().expect("a path of ours")]);
+    run.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut run = run.spawn().expect("the program starts");
+    let told = std::io::BufReader::new(run.stderr.take().expect("it is piped"));
+    let mut lines = std::io::BufRead::lines(told).map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with("first step")), "it trains");
+    let kill = std::process::Command::new("kill").args(["-TERM", &run.id().to_string()]).status();
+    assert!(kill.expect("there is kill").success());
+    // Not for hours: the chunk is left, and as none was finished nothing was learnt.
+    assert!(lines.any(|line| line.starts_with("draining")), "it says so");
+    lines.for_each(drop);
+    let ended = run.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(0));
+    let answer = String::from_utf8(ended.stdout).expect("it prints UTF-8");
+    assert!(answer.starts_with("drained") && answer.contains(": 0 entries ="), "{answer}");
+}

@@ -29,7 +29,7 @@ use operators::{
 };
 
 use crate::{
-    checkpoint::{CheckpointError, Counts, FORMAT, Manifest, State},
+    checkpoint::{self, CheckpointError, Counts, FORMAT, Manifest, State},
     evaluate::{Evaluation, evaluate, within},
     events::{ChunkLearnt, Event},
     job::{Commit, HeldOut},
@@ -96,6 +96,8 @@ pub struct Learner {
     pub events: Sender<Event>,
     /// Set when the job is to end at the next closed epoch.
     pub drain: Arc<AtomicBool>,
+    /// When training first saw that it is to end: what it may still take counts from there.
+    pub asked_to_end: Option<Instant>,
 }
 
 /// The learner's side of the channels between it and the sink.
@@ -110,6 +112,10 @@ pub struct Seat {
 
 /// How often the learner looks whether the job is to end, while there is nothing to learn.
 pub(crate) const PATROL: Duration = Duration::from_millis(50);
+
+/// How long a job that is to end may go on training. A chunk that takes longer is left: the
+/// newest checkpoint stays, and the next run trains on it again.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// How a run stands when the learner has stopped.
 #[derive(Clone, Debug)]
@@ -159,7 +165,15 @@ impl Learner {
             at_a_cut = false;
             match lesson {
                 Lesson::Read(reading) => self.read(reading),
-                Lesson::Chunk(chunk) => self.learn(&chunk)?,
+                Lesson::Chunk(chunk) => match self.learn(&chunk) {
+                    Err(LearnerError::Chunk {
+                        source: model::Error::Interrupted { .. }, ..
+                    }) => {
+                        committer.finish()?;
+                        return self.as_committed();
+                    }
+                    learnt => learnt?,
+                },
                 Lesson::Ended => break !draining,
                 Lesson::Closed(epoch, rejects) => {
                     at_a_cut = true;
@@ -199,6 +213,23 @@ impl Learner {
             counts: self.counts,
             evaluation,
         })
+    }
+
+    /// How the run stands on the disk, where a chunk was left in the middle: it comes again.
+    fn as_committed(&self) -> Result<Finished, LearnerError> {
+        let manifest = checkpoint::newest(&self.checkpoints)?.valid.map(|(_, manifest)| manifest);
+        let (epoch, weights_digest, account, counts, steps) = match manifest {
+            Some(manifest) => (
+                Some(manifest.epoch),
+                manifest.weights_digest,
+                manifest.account,
+                manifest.counts,
+                manifest.trainer.progress.steps,
+            ),
+            None => (None, String::new(), Account::default(), Counts::default(), 0),
+        };
+        let (complete, evaluation) = (false, None);
+        Ok(Finished { epoch, complete, weights_digest, account, steps, counts, evaluation })
     }
 
     /// Gives a new model the rows that every vocabulary has: the end of document and the bytes.
@@ -260,12 +291,19 @@ impl Learner {
             admitted.iter().map(|word| NewRow { vector: word.vector, parts: word.parts }).collect();
         self.trainer.append_rows(&new).map_err(|source| failed(self, source))?;
 
-        let events = self.events.clone();
+        let (events, drain) = (self.events.clone(), Arc::clone(&self.drain));
+        let mut asked_to_end = self.asked_to_end;
         let mut observe = |step: &model::StepReport| {
             let _nobody_watches = events.send(Event::Step(*step));
-            ControlFlow::Continue(())
+            let draining = drain.load(Ordering::Acquire);
+            let since = draining.then(|| *asked_to_end.get_or_insert_with(Instant::now));
+            match since.is_some_and(|since| since.elapsed() > GRACE) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
         };
         let report = self.trainer.learn(chunk.ids(), &mut observe);
+        self.asked_to_end = asked_to_end;
         let report = report.map_err(|source| failed(self, source))?;
 
         let characters = self.state.vocabulary.characters(chunk.ids());

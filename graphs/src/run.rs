@@ -100,6 +100,7 @@ fn begin(job: &Job, embedding: usize, reins: &Reins) -> Result<(Learner, Option<
         held_out: job.held_out,
         events: reins.events.clone(),
         drain: reins.drain.clone(),
+        asked_to_end: None,
     };
     Ok((learner, last))
 }

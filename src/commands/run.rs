@@ -21,7 +21,7 @@ use crate::{progress::Progress, signals};
 /// Runs a job: scrapes its sources, trains on each chunk as it arrives, commits
 ///
 /// A run that was stopped or killed goes on from its newest valid checkpoint. Ctrl-C drains to a
-/// commit; a second Ctrl-C stops at once.
+/// commit; a chunk that would take 20 s more is left, and comes again. A second Ctrl-C stops at once.
 #[derive(Args)]
 #[command(after_help = "Example:
   seseragi run jobs/aozora.toml --set source.0.wanted.limit=50 --set directory=runs/fifty
