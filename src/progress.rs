@@ -32,7 +32,7 @@ impl Progress {
         let show = move || {
             let begun = Instant::now();
             let step = Step::default();
-            let mut shown = Shown { screen, client, begun, known: 0, account: 0, step };
+            let mut shown = Shown { screen, client, begun, known: 0, account: 0, words: 0, step };
             loop {
                 match events.recv_timeout(REFRESH) {
                     Ok(event) => shown.take(event),
@@ -92,6 +92,7 @@ struct Shown {
     begun: Instant,
     known: u64,
     account: u64,
+    words: u64,
     step: Step,
 }
 
@@ -104,7 +105,7 @@ impl Shown {
             }
             Event::Resumed(epoch, account, next_chunk) => {
                 self.step.chunk = next_chunk;
-                self.account = account.entries;
+                (self.account, self.words) = (account.entries, account.words);
                 self.known = account.entries;
                 self.say(&format!(
                     "resumed from epoch {epoch}, {} entries done",
@@ -155,7 +156,9 @@ impl Shown {
                     chunk.words_per_second,
                 ));
             }
-            Event::Learnt(_, account) => self.account = account.entries,
+            Event::Learnt(_, account) => {
+                (self.account, self.words) = (account.entries, account.words);
+            }
             Event::Evaluated(held_out) => self.say(&format!(
                 "held out: {:.3} bits per character, perplexity per word {:.0}",
                 held_out.bits_per_character, held_out.perplexity_per_word,
@@ -171,7 +174,9 @@ impl Shown {
     fn training(&self) -> String {
         let Step { step, chunk, pass, loss, words_per_second, .. } = &self.step;
         format!(
-            "chunk {chunk}, pass {}, step {step}, loss {loss:.3}, {words_per_second:.0} words/s",
+            "{} words learnt; chunk {chunk}, pass {}, step {step}, loss {loss:.3}, \
+             {words_per_second:.0} words/s",
+            grouped(self.words),
             pass + 1
         )
     }
@@ -190,7 +195,8 @@ impl Shown {
         if let Some(client) = self.client.get() {
             let counters = client.counters();
             bars.documents.set_message(format!(
-                "learnt; {} requests, {} MB, {} under way",
+                "learnt, {} fetched; {} requests, {} MB, {} under way",
+                grouped(counters.fetched),
                 grouped(counters.requests),
                 grouped(counters.bytes / 1_000_000),
                 counters.in_flight,

@@ -4,6 +4,7 @@
 //! closed epochs. What it acknowledges is learnt; what it commits is durable. When it fails it
 //! acknowledges nothing more, so the frontier stands still and the runner stops the job.
 
+mod bookkeeping;
 mod committer;
 
 use std::{
@@ -17,13 +18,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arrow_array::Array;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use model::{NewRow, Trainer};
 use operators::{
     Epoch,
-    batch::Batch,
-    record::{Admitted, Chunk, Lesson, Reading, Reject, Stage, admitted},
+    record::{Admitted, Chunk, Lesson, admitted},
     vocabulary::SURFACES,
     wake::Waker,
 };
@@ -33,7 +32,7 @@ use crate::{
     evaluate::{Evaluation, evaluate, within},
     events::{ChunkLearnt, Event},
     job::{Commit, HeldOut},
-    ledger::{Account, Fate, Line},
+    ledger::Account,
     metrics::Metrics,
 };
 use committer::{Committer, Request};
@@ -241,44 +240,6 @@ impl Learner {
         Ok(())
     }
 
-    fn read(&mut self, reading: Reading) {
-        let words = reading.words.iter().next().expect("a document a batch");
-        let size = |ids: usize| ids as u64;
-        let through = size(self.state.pending.len() + reading.ids.len());
-        let line = Line {
-            epoch: 0, // known when the epoch closes
-            fate: if words.entry.held_out { Fate::HeldOut } else { Fate::Learnt },
-            reason: None,
-            content: hexadecimal(&words.content),
-            fingerprint: hexadecimal(&words.fingerprint.to_be_bytes()),
-            characters: words.characters,
-            words: size(words.keys.len()),
-            spelled: reading.spelled,
-            ids: size(reading.ids.len()),
-            // Fewer ids than a chunk has are pending, so the first one comes with the next chunk.
-            chunk: self.counts.next_chunk,
-            last_chunk: self.counts.next_chunk + through.saturating_sub(1) / self.chunk_words,
-            entry: words.entry.clone(),
-        };
-        if words.entry.held_out {
-            self.state.held_out.push(reading.words.clone());
-        } else {
-            let mut times = vec![0; words.surfaces.len()];
-            words.keys.iter().for_each(|key| times[*key as usize] += 1);
-            for (surface, times) in words.surfaces.iter().flatten().zip(times) {
-                self.state.vocabulary.count(surface, times);
-            }
-            admitted(&reading.admitted).for_each(|word| {
-                self.state.vocabulary.append(word.surface);
-            });
-            if reading.admitted.num_rows() > 0 {
-                self.state.admitted.push(reading.admitted);
-            }
-            self.state.pending.extend_from_slice(reading.ids.values());
-        }
-        self.state.ledger.push(line);
-    }
-
     fn learn(&mut self, chunk: &Chunk) -> Result<(), LearnerError> {
         let failed = |learner: &Self, source| LearnerError::Chunk {
             chunk: chunk.number,
@@ -336,37 +297,6 @@ impl Learner {
         Ok(())
     }
 
-    fn close(&mut self, epoch: Epoch, rejects: &[Batch<Reject>]) {
-        for reject in rejects.iter().flat_map(Batch::iter) {
-            self.state.ledger.push(Line {
-                entry: reject.entry,
-                epoch,
-                fate: match reject.stage {
-                    Stage::Deduplicate => Fate::Duplicate,
-                    Stage::Withdraw => Fate::Withdrawn,
-                    Stage::Catalogue | Stage::Fetch | Stage::Extract => Fate::Rejected,
-                },
-                reason: Some((reject.stage, reject.reason.to_owned())),
-                content: String::new(),
-                fingerprint: String::new(),
-                characters: 0,
-                words: 0,
-                spelled: 0,
-                ids: 0,
-                chunk: self.counts.next_chunk,
-                last_chunk: self.counts.next_chunk,
-            });
-        }
-        let closed = &mut self.state.ledger[self.account.entries as usize..];
-        closed.sort_by_key(|line| line.entry.sequence);
-        for line in closed {
-            line.epoch = epoch;
-            self.account.add(line);
-            self.counts.next_sequence = line.entry.sequence + 1;
-        }
-        self.tell(Event::Learnt(epoch, self.account));
-    }
-
     /// Scores the first held-out documents that have `words` words together, or all.
     fn evaluate(&mut self, words: usize) -> Result<Option<Evaluation>, LearnerError> {
         let documents = within(&self.state.held_out, words);
@@ -402,24 +332,6 @@ impl Learner {
         Ok(())
     }
 
-    /// Names the documents of a chunk, for whoever has to find out what broke the model.
-    fn documents_of(&self, chunk: u64) -> String {
-        let mut names: Vec<String> = self
-            .state
-            .ledger
-            .iter()
-            .filter(|line| line.fate == Fate::Learnt)
-            .filter(|line| (line.chunk..=line.last_chunk).contains(&chunk))
-            .map(|line| format!("{}:{}", line.entry.source, line.entry.id))
-            .collect();
-        if names.len() > 8 {
-            let more = names.len() - 8;
-            names.truncate(8);
-            names.push(format!("and {more} more"));
-        }
-        names.join(", ")
-    }
-
     fn measure<T: serde::Serialize>(&mut self, kind: &str, data: &T) -> Result<(), LearnerError> {
         self.metrics.append(kind, data).map_err(|source| self.unmeasured(source))
     }
@@ -431,8 +343,4 @@ impl Learner {
     fn tell(&self, event: Event) {
         let _nobody_watches = self.events.send(event);
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -145,7 +145,7 @@ async fn a_cache_that_cannot_be_written_is_fatal_and_not_a_refusal() {
 }
 
 /// Real pages, which not every checkout has beside it.
-#[allow(clippy::print_stderr)]
+#[allow(clippy::print_stderr, reason = "tells a person that a test did nothing")]
 fn mirror() -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
     let data = std::env::var_os("SESERAGI_TEST_DATA").map_or_else(beside, PathBuf::from);

@@ -111,7 +111,9 @@ impl Client {
     pub async fn get_address(&self, address: &str) -> Result<Fetched, Trouble> {
         let url = Url::parse(address)
             .map_err(|cause| Refusal::NotAnAddress { address: address.to_owned(), cause })?;
-        self.get(&url).await
+        let fetched = self.get(&url).await?;
+        count(&self.inner.tally.fetched, 1);
+        Ok(fetched)
     }
 
     /// What was done so far.

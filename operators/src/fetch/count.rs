@@ -8,6 +8,8 @@ use std::sync::{
 /// What a client has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// Entries whose page was brought, from wherever.
+    pub fetched: u64,
     /// Requests sent, those for robots.txt and each hop of a redirect included.
     pub requests: u64,
     /// Requests that were answered with "not modified".
@@ -25,6 +27,7 @@ pub struct Counters {
 /// The counters as they are counted.
 #[derive(Debug, Default)]
 pub struct Tally {
+    pub fetched: AtomicU64,
     pub requests: AtomicU64,
     pub not_modified: AtomicU64,
     pub bytes: AtomicU64,
@@ -45,6 +48,7 @@ impl Tally {
     pub fn read(&self) -> Counters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counters {
+            fetched: read(&self.fetched),
             requests: read(&self.requests),
             not_modified: read(&self.not_modified),
             bytes: read(&self.bytes),

@@ -111,7 +111,7 @@ impl Server {
                 stream.set_nodelay(true)?;
                 tokio::spawn(converse(stream, Arc::clone(&serving)));
             }
-            #[allow(unreachable_code)]
+            #[allow(unreachable_code, reason = "names the error type of a loop without an end")]
             Ok::<_, io::Error>(())
         });
         Self { address, shared, runtime: Some(runtime) }
