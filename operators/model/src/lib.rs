@@ -18,6 +18,7 @@ pub mod ext;
 pub mod layout;
 pub mod network;
 pub mod optimizer;
+pub mod passage;
 pub mod sample;
 pub mod score;
 mod seed;
