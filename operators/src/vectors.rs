@@ -8,6 +8,7 @@
 mod format;
 mod library;
 mod plain;
+mod write;
 
 use std::{
     fs::File,
@@ -18,7 +19,7 @@ use std::{
 
 use thiserror::Error;
 
-pub use self::format::Format;
+pub use self::{format::Format, write::write};
 use self::{library::Library, plain::Table};
 
 /// A table of word vectors. Read-only: one serves all workers.
