@@ -6,7 +6,9 @@ pub mod evaluate;
 pub mod export;
 pub mod generate;
 pub mod inspect;
+pub mod plot;
 pub mod run;
+pub mod vectors;
 
 use graphs::{job::JobError, run::RunError, trained::TrainedError};
 use serde::Serialize;

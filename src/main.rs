@@ -3,8 +3,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where printing belongs")]
 
 mod commands;
+mod plots;
 mod progress;
 mod signals;
+mod tensorboard;
 
 use std::{os::unix::process::CommandExt, process::ExitCode};
 
@@ -42,6 +44,8 @@ enum Command {
     Generate(commands::generate::Generate),
     Evaluate(commands::evaluate::Evaluate),
     Inspect(commands::inspect::Inspect),
+    Plot(commands::plot::Plot),
+    Vectors(commands::vectors::Vectors),
     Doctor(commands::doctor::Doctor),
 }
 
@@ -55,6 +59,8 @@ fn main() -> ExitCode {
         Command::Generate(generate) => generate.execute(),
         Command::Evaluate(evaluate) => evaluate.execute(),
         Command::Inspect(inspect) => inspect.execute(),
+        Command::Plot(plot) => plot.execute(),
+        Command::Vectors(vectors) => vectors.execute(),
         Command::Doctor(doctor) => doctor.execute(),
     };
     match done {

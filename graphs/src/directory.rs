@@ -108,6 +108,11 @@ pub fn job(run: &Path) -> PathBuf {
     run.join("job.toml")
 }
 
+/// Where a run's pictures are.
+pub fn plots(run: &Path) -> PathBuf {
+    run.join("plots")
+}
+
 /// Where fetched pages are kept, unless the job names another folder.
 pub fn pages(run: &Path) -> PathBuf {
     run.join("pages")

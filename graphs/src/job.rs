@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use source::{Aozora, Files, Sample, Source};
 pub use tables::{
-    Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Train, Vectors,
+    Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Plots, Train, Vectors,
     Vocabulary,
 };
 
@@ -89,6 +89,8 @@ pub struct Job {
     pub held_out: HeldOut,
     /// When checkpoints are written.
     pub commit: Commit,
+    /// How the run is drawn.
+    pub plots: Plots,
 }
 
 impl Default for Job {
@@ -108,6 +110,7 @@ impl Default for Job {
             train: Train::default(),
             held_out: HeldOut::default(),
             commit: Commit::default(),
+            plots: Plots::default(),
         }
     }
 }
@@ -191,6 +194,11 @@ impl Job {
             let advice = "use seconds from 0 to 86400";
             let found = self.commit.every_seconds;
             return Err(JobError::senseless("commit.every_seconds", &found, advice));
+        }
+        if !(0.0..=86_400.0).contains(&self.plots.every_seconds) {
+            let advice = "use seconds from 0 to 86400; 0 draws nothing";
+            let found = self.plots.every_seconds;
+            return Err(JobError::senseless("plots.every_seconds", &found, advice));
         }
         if !(self.train.clip_at > 0.0 && self.train.clip_at.is_finite()) {
             let advice = "use a value above 0, or clip = \"none\"";

@@ -16,6 +16,8 @@ pub mod learner;
 pub mod ledger;
 pub mod listing;
 pub mod metrics;
+pub mod passage;
+pub mod picture;
 pub mod river;
 pub mod run;
 pub mod sample;

@@ -3,6 +3,8 @@
 //! A checkpoint holds how long the file was, and a resumed run cuts it there: so no chunk is told of
 //! twice, however often the run was killed.
 
+pub mod series;
+
 use std::{
     fs::{File, OpenOptions},
     io::{self, Seek, Write},

@@ -157,6 +157,11 @@ impl Trained {
     /// # Errors
     /// If one cannot be read or has no text, or libtorch fails.
     pub fn evaluate_files(&self, patterns: &[String]) -> Result<Evaluation, TrainedError> {
+        Ok(evaluate(&self.network, &self.state.vocabulary, &self.documents(patterns)?)?)
+    }
+
+    /// The documents in files, each in words.
+    pub(crate) fn documents(&self, patterns: &[String]) -> Result<Vec<Batch<Words>>, TrainedError> {
         let rule = Rule::Sniffed(".main_text, body:not(:has(.main_text))".into());
         let extractor = Extractor::new(&rule).expect("our own selector");
         let mut documents = Vec::new();
@@ -169,7 +174,7 @@ impl Trained {
                 .map_err(|source| TrainedError::Unreadable { path, source })?;
             documents.push(self.words(Entry::default(), [0; 32], &text));
         }
-        Ok(evaluate(&self.network, &self.state.vocabulary, &documents)?)
+        Ok(documents)
     }
 
     fn words(&self, entry: Entry, content: [u8; 32], text: &str) -> Batch<Words> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 use graphs::trained::Trained;
 
@@ -21,6 +22,9 @@ pub struct Evaluate {
     /// auto, cpu or cuda:N
     #[arg(long, default_value = "auto", value_parser = super::device)]
     device: String,
+    /// Writes each document's ids and their log-probabilities to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    log_probabilities: Option<PathBuf>,
     /// Prints the score as JSON
     #[arg(long)]
     json: bool,
@@ -34,6 +38,11 @@ impl Evaluate {
             true => trained.evaluate_held_out()?,
             false => trained.evaluate_files(&self.files)?,
         };
+        if let Some(path) = &self.log_probabilities {
+            let passages = trained.passages(&self.files)?;
+            std::fs::write(path, serde_json::to_vec(&passages)?)
+                .with_context(|| format!("could not write \"{}\"", path.display()))?;
+        }
         if self.json {
             return print_json(&evaluation);
         }

@@ -6,8 +6,11 @@ use clap::Args;
 use graphs::{
     changes::{Changes, changes},
     checkpoint::State,
+    directory,
+    job::Job,
     ledger::{Fate, Line},
-    trained::{Looked, look},
+    picture::{Dataflow, dot},
+    trained::{Looked, Trained, look},
 };
 use serde_json::json;
 
@@ -27,6 +30,9 @@ pub struct Inspect {
     /// brought news
     #[arg(long)]
     changes: bool,
+    /// Draws the dataflow and the network as they are built, in DOT, the language of Graphviz
+    #[arg(long, conflicts_with_all = ["changes", "json"])]
+    graph: bool,
     /// Prints everything as JSON
     #[arg(long)]
     json: bool,
@@ -35,6 +41,12 @@ pub struct Inspect {
 impl Inspect {
     /// Looks and prints.
     pub fn execute(self) -> anyhow::Result<()> {
+        if self.graph {
+            let trained = Trained::open(&self.run, "cpu")?;
+            let job = Job::read(&directory::job(&self.run), &[])?;
+            print!("{}", dot(&Dataflow::of(&job)?, Some(&trained.network)));
+            return Ok(());
+        }
         let Looked { path, manifest, passed_over } = look(&self.run)?;
         let state = State::read(&path)?;
         if self.changes {

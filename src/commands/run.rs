@@ -16,7 +16,7 @@ use graphs::{
 use serde_json::json;
 
 use super::{grouped, print_json};
-use crate::{progress::Progress, signals};
+use crate::{plots::Watch, progress::Progress, signals};
 
 /// Runs a job: scrapes its sources, trains on each chunk as it arrives, commits
 ///
@@ -58,9 +58,13 @@ pub fn watched(job: &Job) -> anyhow::Result<Finished> {
     let drain = Arc::new(AtomicBool::new(false));
     signals::drain_on_signal(Arc::clone(&drain))?;
     let (reins, progress) = reins(drain);
+    let plots = Watch::start(job);
     let finished = run(job, &reins);
     drop(reins);
     progress.end();
+    if let Some(plots) = plots {
+        plots.end();
+    }
     Ok(finished?)
 }
 

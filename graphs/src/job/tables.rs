@@ -209,6 +209,22 @@ impl Default for HeldOut {
     }
 }
 
+/// How a run is drawn while it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Plots {
+    /// Seconds from one drawing to the next; 0 draws nothing, not at the end either.
+    pub every_seconds: f64,
+    /// Whether TensorBoard's event files are written as well.
+    pub tensorboard: bool,
+}
+
+impl Default for Plots {
+    fn default() -> Self {
+        Self { every_seconds: 30.0, tensorboard: false }
+    }
+}
+
 /// When checkpoints are written.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
