@@ -15,9 +15,7 @@ use operators::{catalogue::Slicing, fault::Alarm, fetch::Client, route::Routing}
 use timely::logging::{ChannelsEvent, OperatesEvent, TimelyEvent, TimelyEventBuilder};
 use tokio::runtime::Builder;
 
-use crate::{
-    drive::open_dictionary, error::RunError, job::Job, listing, river::Tools, training::training,
-};
+use crate::{drive::Lexicon, error::RunError, job::Job, listing, river::Tools, training::training};
 
 /// The operators and channels of a dataflow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,12 +30,13 @@ impl Dataflow {
     /// The dataflow of a job, as it is built on every worker.
     ///
     /// # Errors
-    /// If the dictionary or the web client cannot be had.
+    /// If the dictionary, the vectors or the web client cannot be had.
     pub fn of(job: &Job) -> Result<Self, RunError> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|source| RunError::System { doing: "start the fetch threads", source })?;
+        let lexicon = Lexicon::open(job)?;
         let tools = Tools {
             slicing: Slicing {
                 first: 0,
@@ -49,8 +48,8 @@ impl Dataflow {
             runtime: runtime.handle().clone(),
             alarm: Alarm::new(),
             rules: Arc::new(listing::rules(job)?),
-            dictionary: open_dictionary(job)?,
-            vectors: None,
+            dictionary: lexicon.dictionary,
+            vectors: lexicon.vectors,
             drain: Arc::new(AtomicBool::new(false)),
         };
         let admission = job.vocabulary.into();
@@ -196,17 +195,9 @@ mod tests {
         let job = Job::default();
         let dataflow = Dataflow::of(&job).expect("set-up has brought the dictionary");
         let names: Vec<&str> = dataflow.names().collect();
-        let stages = [
-            "Catalogue",
-            "Fetch",
-            "Extract",
-            "Tokenize",
-            "Embed",
-            "Resequence",
-            "Admit",
-            "Chunk",
-            "Train",
-        ];
+        // Embedding is a stage where the job has vectors, which this one has not.
+        let stages =
+            ["Catalogue", "Fetch", "Extract", "Tokenize", "Resequence", "Admit", "Chunk", "Train"];
         for stage in stages {
             assert!(names.iter().any(|name| name.contains(stage)), "{stage} is not in {names:?}");
         }
