@@ -7,14 +7,14 @@ mod tables;
 
 use std::path::{Path, PathBuf};
 
-use model::{Clip, DeviceChoice, Schedule, optimizer::AdamConstants};
+use model::{Clip, DeviceChoice, optimizer::AdamConstants};
 use operators::fetch;
 use serde::{Deserialize, Serialize};
 
 pub use source::{Aozora, Files, Sample, Source};
 pub use tables::{
-    Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Plots, Train, Vectors,
-    Vocabulary,
+    Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Plots, Schedule, Train,
+    Vectors, Vocabulary,
 };
 
 /// Why a job cannot be run as written.
@@ -256,7 +256,7 @@ impl Job {
                 Optimizer::AdamW => model::Optimizer::AdamW(adam),
                 Optimizer::Sgd => model::Optimizer::Sgd { momentum, weight_decay },
             },
-            schedule: Schedule::Constant(self.train.learning_rate),
+            schedule: self.train.schedule(),
             clip: match self.train.clip {
                 Clipping::None => Clip::None,
                 Clipping::Norm => Clip::Norm(clip_at),

@@ -274,7 +274,7 @@ impl Learner {
         self.counts.prequential_ids += report.prequential.targets;
         let bits = report.prequential.bits();
         let step = self.trainer.progress().steps;
-        let model::Settings { schedule, passes, .. } = *self.trainer.settings();
+        let passes = self.trainer.settings().passes;
         let learnt = ChunkLearnt {
             chunk: chunk.number,
             ids: chunk.ids().len() as u64,
@@ -284,7 +284,7 @@ impl Learner {
             last_pass_loss: report.last_pass.mean(),
             step,
             gradient_norm: report.gradient_norms.mean,
-            learning_rate: schedule.rate(step),
+            learning_rate: self.trainer.learning_rate(),
             words_per_second: report.words_per_second(passes),
             rows: self.trainer.network().rows(),
         };

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use model::Cell;
+use model::{Cell, Decay};
 use operators::{vectors, vocabulary::Admission};
 use serde::{Deserialize, Serialize};
 
@@ -136,8 +136,20 @@ pub struct Train {
     pub passes: u32,
     /// What turns gradients into steps.
     pub optimizer: Optimizer,
-    /// The length of a step.
+    /// The length of a step; where a schedule changes it, the longest.
     pub learning_rate: f64,
+    /// How the learning rate falls.
+    pub schedule: Schedule,
+    /// Steps in which the learning rate climbs from zero, before it falls.
+    pub warm_up: u64,
+    /// Steps that the fall takes.
+    pub decay_steps: u64,
+    /// What `step` and `exponential` multiply the rate by in that time.
+    pub decay_rate: f64,
+    /// How `polynomial` is bent.
+    pub decay_power: f64,
+    /// The share of the learning rate that the fall ends at.
+    pub final_share: f64,
     /// Share of the weights that a step takes away.
     pub weight_decay: f64,
     /// Share of the last direction that `sgd` keeps.
@@ -158,6 +170,44 @@ pub enum Optimizer {
     AdamW,
     /// Stochastic gradient descent with momentum.
     Sgd,
+}
+
+/// How the learning rate falls once it has warmed up; the formulas are [`model::Decay`]'s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Not at all.
+    Constant,
+    /// At once, every `decay_steps` steps.
+    Step,
+    /// By the same share at every step.
+    Exponential,
+    /// As a power of what is left of `decay_steps`.
+    Polynomial,
+    /// As half a wave of the cosine over `decay_steps`.
+    Cosine,
+    /// With the inverse square root of the steps: without an end.
+    InverseSquareRoot,
+}
+
+impl Train {
+    /// The learning rate of each step.
+    pub fn schedule(&self) -> model::Schedule {
+        let (steps, rate) = (self.decay_steps, self.decay_rate);
+        model::Schedule {
+            peak: self.learning_rate,
+            warm_up: self.warm_up,
+            decay: match self.schedule {
+                Schedule::Constant => Decay::Constant,
+                Schedule::Step => Decay::Step { steps, rate },
+                Schedule::Exponential => Decay::Exponential { steps, rate },
+                Schedule::Polynomial => Decay::Polynomial { steps, power: self.decay_power },
+                Schedule::Cosine => Decay::Cosine { steps },
+                Schedule::InverseSquareRoot => Decay::InverseSquareRoot { steps },
+            },
+            final_share: self.final_share,
+        }
+    }
 }
 
 /// How gradients are clipped.
@@ -182,6 +232,12 @@ impl Default for Train {
             passes: 1,
             optimizer: Optimizer::Adam,
             learning_rate: 0.002,
+            schedule: Schedule::Constant,
+            warm_up: 0,
+            decay_steps: 10_000,
+            decay_rate: 0.5,
+            decay_power: 1.0,
+            final_share: 0.1,
             weight_decay: 0.0,
             momentum: 0.0,
             clip: Clipping::Norm,

@@ -31,7 +31,7 @@ fn step(criterion: &mut Criterion) {
             },
             vectors: Vectors::Tuned,
             optimizer: Optimizer::Adam(AdamConstants::default()),
-            schedule: Schedule::Constant(1e-3),
+            schedule: Schedule::constant(1e-3),
             clip: Clip::Norm(0.25),
             batch: 32,
             sequence: 64,

@@ -20,6 +20,7 @@ pub mod network;
 pub mod optimizer;
 pub mod passage;
 pub mod sample;
+pub mod schedule;
 pub mod score;
 mod seed;
 pub mod settings;
@@ -33,11 +34,12 @@ pub use error::Error;
 pub use network::{Network, NewRow};
 pub use optimizer::Optimizer;
 pub use sample::Sampler;
+pub use schedule::{Decay, Schedule};
 pub use score::Score;
-pub use settings::{Schedule, Settings, Vectors};
+pub use settings::{Settings, Vectors};
 pub use shape::{Cell, Shape};
 pub use state::{Frozen, TrainerState};
-pub use trainer::{ChunkReport, StepReport, Trainer};
+pub use trainer::{ChunkReport, Material, StepReport, Trainer};
 
 /// The word id that stands between documents, and before the first.
 pub const DOCUMENT: u32 = 0;

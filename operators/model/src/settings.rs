@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Clip, Error, Optimizer, Shape};
+use crate::{Clip, Error, Optimizer, Schedule, Shape};
 
 /// What becomes of pretrained vectors. Words without one are learnt in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,33 +14,6 @@ pub enum Vectors {
     Tuned,
     /// Vectors are not used.
     Learned,
-}
-
-/// The learning rate as a function of the step: a pure function, so there is nothing to save.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Schedule {
-    /// The same rate at every step.
-    Constant(f64),
-}
-
-impl Schedule {
-    /// The rate of step `step`, counted from 1.
-    pub fn rate(self, _step: u64) -> f64 {
-        match self {
-            Schedule::Constant(rate) => rate,
-        }
-    }
-
-    /// Refuses rates that learn nothing or in the wrong direction.
-    pub fn check(self) -> Result<(), Error> {
-        let Schedule::Constant(rate) = self;
-        if rate.is_finite() && rate > 0.0 {
-            return Ok(());
-        }
-        let (name, found) = ("train.learning_rate", rate.to_string());
-        Err(Error::Setting { name, found, advice: "use a value above 0" })
-    }
 }
 
 /// How a model is trained.

@@ -15,6 +15,7 @@
 //! A call either learns its whole chunk, or fails and leaves the trainer unfinished: then it refuses
 //! everything, and the caller goes back to a checkpoint. An error must not look like progress.
 
+mod replay;
 mod tally;
 
 #[cfg(test)]
@@ -28,10 +29,12 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Reduction, Tensor};
 
 use crate::error::Doing;
-use crate::layout::{Layout, Window, lay_out};
+use crate::layout::lay_out;
 use crate::network::{NewRow, Parameter, State};
 use crate::optimizer::OptimizerState;
 use crate::{DOCUMENT, Error, Network, Settings, seed};
+pub use replay::Material;
+use replay::Replay;
 pub use tally::{ChunkReport, GradientNorms, StepReport};
 use tally::{Entry, Tally};
 
@@ -51,6 +54,9 @@ pub struct Progress {
     pub words: u64,
     /// The last word of the last chunk: the next one's first input.
     pub last_word: u32,
+    /// Steps taken when the rate was last warmed up anew; 0 if never.
+    #[serde(default)]
+    pub rewarmed: u64,
 }
 
 /// A network in training, with everything that training changes.
@@ -98,6 +104,18 @@ impl Trainer {
         self.progress
     }
 
+    /// The learning rate of the last step, or of the first if none was taken.
+    pub fn learning_rate(&self) -> f64 {
+        let Progress { steps, rewarmed, .. } = self.progress;
+        self.settings.schedule.rate(steps.max(rewarmed + 1), rewarmed)
+    }
+
+    /// Begins the schedule anew: from the next step on the rate warms up and decays again, as for
+    /// text of another kind than before (Ibrahim et al. 2024). Moments and weights stay.
+    pub fn rewarm(&mut self) {
+        self.progress.rewarmed = self.progress.steps;
+    }
+
     /// Refuses if the last chunk was not learnt to its end.
     pub fn check_finished(&self) -> Result<(), Error> {
         if self.unfinished { Err(Error::Unfinished) } else { Ok(()) }
@@ -112,35 +130,54 @@ impl Trainer {
         Ok(())
     }
 
-    /// Learns one chunk of words, which must have rows.
+    /// Learns one chunk of words, and what is replayed beside it; all must have rows.
+    ///
+    /// Replayed words are trained on in lanes of their own, in the same windows: as many lanes as
+    /// have room for them all. Those lanes start each sweep from a zero state and leave the carried
+    /// one alone; their losses weigh as much as the others', target for target.
     ///
     /// `observe` is told of every step, in order; on a GPU some steps late, because reading a loss
     /// waits for the device. When it breaks, the call ends with [`Error::Interrupted`].
-    pub fn learn(
+    pub fn learn<'a>(
         &mut self,
-        words: &[u32],
+        material: impl Into<Material<'a>>,
         observe: &mut dyn FnMut(&StepReport) -> ControlFlow<()>,
     ) -> Result<ChunkReport, Error> {
+        let Material { words, replayed } = material.into();
         self.check_finished()?;
         self.network.check_words(words)?;
+        self.network.check_words(replayed)?;
         let started = Instant::now();
-        let mut tally = Tally::new(self.settings.passes, self.network.device());
+        let device = self.network.device();
+        let mut tally = Tally::new(self.settings.passes, device);
         let Some(&last_word) = words.last() else {
             return Ok(tally.report(0, started.elapsed()));
         };
         self.unfinished = true;
         let Settings { batch, sequence, passes, .. } = self.settings;
         let layout = lay_out(words, self.progress.last_word, batch, sequence);
-        let (inputs, targets) = self.on_device(&layout)?;
+        let windows = &layout.windows;
+        let [inputs, targets] = [&layout.inputs, &layout.targets];
+        let [inputs, targets] = [placed(inputs, batch, device)?, placed(targets, batch, device)?];
+        let mut replay =
+            Replay::lay_out(replayed, layout.columns, windows, &self.settings, device)?;
         let before_chunk = self.state.last_lane();
         for pass in 0..passes {
             self.state = self.state.rolled(&before_chunk);
-            for window in &layout.windows {
-                let start = window.columns.start as i64;
-                let columns = window.columns.len() as i64;
+            if let Some(replay) = &mut replay {
+                replay.begin(&self.settings, device);
+            }
+            for (number, window) in windows.iter().enumerate() {
                 let [input, target] =
-                    [&inputs, &targets].map(|words| words.narrow(0, start, columns));
-                let entry = self.step(pass, window, &input, &target)?;
+                    [&inputs, &targets].map(|words| columns_of(words, &window.columns));
+                let own = Own { input, target, targets: window.targets };
+                let beside = replay.as_mut().map(|replay| Beside {
+                    input: columns_of(&replay.inputs, &window.columns),
+                    target: columns_of(&replay.targets, &window.columns),
+                    targets: replay.counts[number],
+                    replay,
+                });
+                let entry = self.step(pass, &own, beside)?;
                 tally.enter(entry, observe)?;
             }
         }
@@ -153,31 +190,31 @@ impl Trainer {
     }
 
     /// One optimizer step on one window.
-    fn step(
-        &mut self,
-        pass: u32,
-        window: &Window,
-        input: &Tensor,
-        target: &Tensor,
-    ) -> Result<Entry, Error> {
+    fn step(&mut self, pass: u32, own: &Own, beside: Option<Beside<'_>>) -> Result<Entry, Error> {
         let step = self.progress.steps + 1;
-        let learning_rate = self.settings.schedule.rate(step);
+        let learning_rate = self.settings.schedule.rate(step, self.progress.rewarmed);
         let dropout = self.settings.shape.dropout > 0.0;
         let honest = (dropout && pass == 0)
-            .then(|| tch::no_grad(|| self.window_nats(input, target, false)))
+            .then(|| tch::no_grad(|| self.window_nats(own, None, false)))
             .transpose()?;
 
-        let (nats, state) = {
+        let window = {
             let _drawing = dropout.then(|| {
                 let guard = GENERATOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                 // The binding cannot save the generator: reseeding is what makes resuming exact.
                 tch::manual_seed(seed::step_seed(self.seed, step));
                 guard
             });
-            self.window_nats(input, target, true)?
+            self.window_nats(own, beside.as_ref(), true)?
         };
         let parameters = self.network.parameters();
-        let gradients = gradients(&(&nats / window.targets as f64), &parameters)?;
+        let loss = match (&window.beside, &beside) {
+            (Some((nats, _)), Some(beside)) => {
+                (&window.nats + nats) / (own.targets + beside.targets) as f64
+            }
+            _ => &window.nats / own.targets as f64,
+        };
+        let gradients = gradients(&loss, &parameters)?;
         if let Some(learnable) = self.network.learnable() {
             let mut embedding = gradients[0].shallow_clone();
             let _ = embedding.f_mul_(learnable).doing("could not hold the frozen rows")?;
@@ -185,43 +222,82 @@ impl Trainer {
         let gradient_norm = self.settings.clip.apply(&gradients.iter().collect::<Vec<_>>())?;
         self.optimizer.step(&parameters, &gradients, learning_rate)?;
 
-        self.state = state.detached();
+        self.state = window.state.detached();
+        if let (Some((_, state)), Some(beside)) = (window.beside, beside) {
+            beside.replay.state = state.detached();
+        }
         self.progress.steps = step;
-        let nats = nats.detach();
-        let targets = window.targets;
+        let nats = window.nats.detach();
         Ok(Entry {
             step,
             pass,
-            targets,
+            targets: own.targets,
             learning_rate,
-            honest: honest.map_or_else(|| nats.shallow_clone(), |(honest, _)| honest),
+            honest: honest.map_or_else(|| nats.shallow_clone(), |honest| honest.nats),
             nats,
             gradient_norm,
         })
     }
 
-    /// The sum of a window's losses from the carried state, and the state after it.
+    /// The sums of a window's losses from the carried states, and the states after it.
     fn window_nats(
         &self,
-        input: &Tensor,
-        target: &Tensor,
+        own: &Own,
+        beside: Option<&Beside<'_>>,
         train: bool,
-    ) -> Result<(Tensor, State), Error> {
-        let (features, state) = self.network.features(input, &self.state, train)?;
-        let nats = self.network.nats(&features, target, Reduction::Sum)?;
-        Ok((nats, state))
-    }
-
-    /// Inputs and targets `[columns, lanes]`: one transfer for the whole chunk.
-    fn on_device(&self, layout: &Layout) -> Result<(Tensor, Tensor), Error> {
-        let size = [layout.columns as i64, layout.lanes as i64];
-        let placed = |words: &[i64]| {
-            let words = Tensor::f_from_slice(words)?.f_view(size)?;
-            words.f_to_device(self.network.device())
+    ) -> Result<WindowNats, Error> {
+        let Some(beside) = beside else {
+            let (features, state) = self.network.features(&own.input, &self.state, train)?;
+            let nats = self.network.nats(&features, &own.target, Reduction::Sum)?;
+            return Ok(WindowNats { nats, state, beside: None });
         };
-        let both = placed(&layout.inputs).and_then(|inputs| Ok((inputs, placed(&layout.targets)?)));
-        both.doing("could not bring a chunk to the device")
+        let (lanes, more) = (self.settings.batch as i64, beside.replay.lanes());
+        let input = Tensor::cat(&[&own.input, &beside.input], 1);
+        let state = self.state.beside(&beside.replay.state);
+        let (features, state) = self.network.features(&input, &state, train)?;
+        // Two sums, because only the first is a score.
+        let nats = |first, count, target| {
+            self.network.nats(&features.narrow(1, first, count), target, Reduction::Sum)
+        };
+        Ok(WindowNats {
+            nats: nats(0, lanes, &own.target)?,
+            beside: Some((nats(lanes, more, &beside.target)?, state.lanes_from(lanes))),
+            state: state.first_lanes(lanes),
+        })
     }
+}
+
+/// A window of the chunk's own lanes, `[columns, batch]`.
+struct Own {
+    input: Tensor,
+    target: Tensor,
+    targets: usize,
+}
+
+/// The same window of the replayed lanes.
+struct Beside<'a> {
+    input: Tensor,
+    target: Tensor,
+    targets: usize,
+    replay: &'a mut Replay,
+}
+
+/// What a window cost, and where its lanes stand after it.
+struct WindowNats {
+    nats: Tensor,
+    state: State,
+    beside: Option<(Tensor, State)>,
+}
+
+fn columns_of(words: &Tensor, columns: &std::ops::Range<usize>) -> Tensor {
+    words.narrow(0, columns.start as i64, columns.len() as i64)
+}
+
+/// Words `[columns, lanes]` on the device: one transfer for the whole chunk.
+fn placed(words: &[i64], lanes: usize, device: Device) -> Result<Tensor, Error> {
+    Tensor::f_from_slice(words)
+        .and_then(|words| words.f_view([-1, lanes as i64])?.f_to_device(device))
+        .doing("could not bring a chunk to the device")
 }
 
 /// The gradients of `loss`, each the parameter's own.

@@ -27,6 +27,23 @@ impl State {
         State(self.0.iter().map(|part| part.narrow(1, 0, lanes).contiguous()).collect())
     }
 
+    /// These lanes and `others` behind them.
+    pub(crate) fn beside(&self, others: &State) -> State {
+        State(
+            self.0
+                .iter()
+                .zip(&others.0)
+                .map(|(own, other)| Tensor::cat(&[own, other], 1))
+                .collect(),
+        )
+    }
+
+    /// The lanes from `first` on.
+    pub(crate) fn lanes_from(&self, first: i64) -> State {
+        let rest = |part: &Tensor| part.narrow(1, first, part.size()[1] - first).contiguous();
+        State(self.0.iter().map(rest).collect())
+    }
+
     /// The last lane, alone.
     pub(crate) fn last_lane(&self) -> State {
         State(self.0.iter().map(|part| part.narrow(1, -1, 1).copy()).collect())

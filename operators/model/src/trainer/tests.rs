@@ -7,7 +7,7 @@ use tch::Device;
 use super::*;
 use crate::network::host;
 use crate::optimizer::AdamConstants;
-use crate::{Cell, Clip, Optimizer, Schedule, Score, Shape, Vectors, state};
+use crate::{Cell, Clip, Decay, Optimizer, Schedule, Score, Shape, Vectors, state};
 
 const ADAM: Optimizer =
     Optimizer::Adam(AdamConstants { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 });
@@ -28,7 +28,7 @@ fn settings() -> Settings {
         },
         vectors: Vectors::Tuned,
         optimizer: ADAM,
-        schedule: Schedule::Constant(0.01),
+        schedule: Schedule::constant(0.01),
         clip: Clip::Norm(1.0),
         batch: 3,
         sequence: 5,
@@ -127,7 +127,7 @@ fn after_as_many_passes_as_lanes_every_lane_reads_on_from_the_one_before() {
     // Steps too small to change a float32 leave the hidden state as the only thing that moves. It is
     // right in lane 0 at once, and in one lane more after each roll.
     let mut settings = settings();
-    (settings.optimizer, settings.schedule) = (SGD, Schedule::Constant(1e-30));
+    (settings.optimizer, settings.schedule) = (SGD, Schedule::constant(1e-30));
     (settings.batch, settings.passes) = (4, 4);
     let words = noise(96, 6, 3);
     let (first, second) = words.split_at(48); // 4 lanes of 12, in windows of 4
@@ -164,7 +164,7 @@ fn the_prequential_loss_is_scored_before_each_step_and_without_dropout() {
     assert_eq!((sum.targets, report.last_pass.targets), (50, 50));
     assert_eq!(report.steps, 8); // 17 columns in 4 windows, twice
 
-    (settings.optimizer, settings.schedule) = (SGD, Schedule::Constant(1e-30));
+    (settings.optimizer, settings.schedule) = (SGD, Schedule::constant(1e-30));
     settings.sequence = 50; // one window: dropout cannot reach the score through the state
     let without = learn(&mut trainer(&settings, 6), &words);
     settings.shape.dropout = 0.5;
@@ -217,10 +217,78 @@ fn an_interrupted_trainer_refuses_to_pass_for_a_finished_one() {
 }
 
 #[test]
+fn replayed_words_are_learnt_beside_the_chunk_and_leave_its_score_and_state_alone() {
+    // Steps too small to change a float32: what differs is what the lanes themselves do.
+    let mut still = settings();
+    (still.optimizer, still.schedule) = (SGD, Schedule::constant(1e-30));
+    let (words, replayed) = (noise(50, 6, 1), noise(23, 6, 2));
+    let both = Material { words: &words, replayed: &replayed };
+    let mut alone = trainer(&still, 6);
+    let mut beside = trainer(&still, 6);
+    let expected = learn(&mut alone, &words);
+    let found = beside.learn(both, &mut quietly).expect("a chunk that can be learnt");
+    assert_eq!(found.prequential.targets, 50);
+    assert_eq!(found.steps, expected.steps);
+    assert!((found.prequential.nats - expected.prequential.nats).abs() < 1e-3, "{found:?}");
+    assert_ne!(found.gradient_norms, expected.gradient_norms);
+    assert_eq!(alone.progress(), beside.progress());
+    for (alone, beside) in alone.state.0.iter().zip(&beside.state.0) {
+        let difference = (alone - beside).abs().max().double_value(&[]);
+        assert!(alone.size() == beside.size() && difference < 1e-6, "{difference}");
+    }
+
+    // They are learnt: a cycle that the chunk has nothing of is predicted better for it.
+    let cycle: Vec<u32> = (0..40).map(|i| [1, 2, 3, 5][i % 4]).collect();
+    let zeros = vec![4; 120];
+    let after = |replayed: &[u32]| {
+        let mut trainer = trainer(&settings(), 6);
+        for _ in 0..40 {
+            let material = Material { words: &zeros, replayed };
+            trainer.learn(material, &mut quietly).expect("a chunk that can be learnt");
+        }
+        trainer.network().score(&cycle).expect("known words").mean()
+    };
+    let (with, without) = (after(&cycle), after(&[]));
+    assert!(with < 0.7 && without > 2.0, "{with} with, {without} without");
+
+    let unknown = Material { words: &words, replayed: &[6] };
+    let outcome = beside.learn(unknown, &mut quietly);
+    assert!(matches!(outcome, Err(Error::UnknownWord { word: 6, rows: 6 })), "{outcome:?}");
+}
+
+#[test]
+fn a_re_warm_is_kept_by_a_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder to write to");
+    let mut settings = settings();
+    let decay = Decay::Cosine { steps: 20 };
+    settings.schedule = Schedule { peak: 0.01, warm_up: 4, decay, final_share: 0.1 };
+    let words = noise(60, 4, 0); // 4 windows, twice
+    let mut trainer = trainer(&settings, 4);
+    let rates = |trainer: &mut Trainer| {
+        let mut rates = Vec::new();
+        let mut observe = |step: &StepReport| {
+            rates.push(step.learning_rate);
+            ControlFlow::Continue(())
+        };
+        trainer.learn(&words, &mut observe).expect("a chunk that can be learnt");
+        rates
+    };
+    let first = rates(&mut trainer);
+    assert_eq!(first[..4], [0.0025, 0.005, 0.0075, 0.01]);
+    trainer.rewarm();
+    trainer.save(folder.path()).expect("saved");
+    let mut loaded = Trainer::load(folder.path(), &settings, Device::Cpu).expect("loaded");
+    assert_eq!(rates(&mut loaded), first);
+    assert_eq!(loaded.learning_rate(), first[7]);
+    let unbroken = (rates(&mut trainer), trainer.weights_digest());
+    assert_eq!(unbroken, (first, loaded.weights_digest()));
+}
+
+#[test]
 fn divergence_is_an_error_that_names_the_step() {
     let mut settings = settings();
     (settings.optimizer, settings.clip) = (SGD, Clip::None);
-    settings.schedule = Schedule::Constant(1e38);
+    settings.schedule = Schedule::constant(1e38);
     let outcome = trainer(&settings, 4).learn(&noise(60, 4, 0), &mut quietly);
     assert!(matches!(outcome, Err(Error::Diverged { step: 2, .. })), "{outcome:?}");
 }
@@ -282,7 +350,7 @@ fn a_checkpoint_of_another_shape_is_refused_and_other_rates_are_taken() {
     let expected = "the checkpoint has `model.hidden` 12, the job asks for 13; use the \
                     checkpoint's, or begin a new run";
     assert_eq!(error.to_string(), expected);
-    let slower = Settings { schedule: Schedule::Constant(1e-4), passes: 1, ..settings };
+    let slower = Settings { schedule: Schedule::constant(1e-4), passes: 1, ..settings };
     let trainer = Trainer::load(folder.path(), &slower, Device::Cpu).expect("only rates differ");
     assert_eq!(trainer.settings(), &slower);
 }
