@@ -22,6 +22,7 @@ pub fn is_configuration(error: &anyhow::Error) -> bool {
         || error.downcast_ref().is_some_and(setting)
         || matches!(error.downcast_ref(), Some(RunError::Model(error)) if setting(error))
         || matches!(error.downcast_ref(), Some(TrainedError::Model(error)) if setting(error))
+        || matches!(error.downcast_ref(), Some(TrainedError::NoSuchModel { .. }))
 }
 
 /// Refuses names that no device has; whether this machine has the device is seen later.

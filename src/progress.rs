@@ -9,7 +9,10 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use graphs::events::Event;
+use graphs::{
+    events::Event,
+    job::{Model, Moment, Trigger},
+};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use operators::fetch::Client;
 
@@ -17,8 +20,6 @@ use crate::commands::grouped;
 
 /// How often the bars are drawn anew.
 const REFRESH: Duration = Duration::from_millis(200);
-/// Between plain lines about steps.
-const PLAIN: Duration = Duration::from_secs(10);
 
 /// The thread that shows.
 pub struct Progress {
@@ -26,13 +27,16 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Shows events until nobody can send any more.
-    pub fn show(events: Receiver<Event>, client: Arc<OnceLock<Client>>) -> Self {
+    /// Shows events until nobody can send any more; steps, where there is no terminal, as often as
+    /// `print` says.
+    pub fn show(events: Receiver<Event>, client: Arc<OnceLock<Client>>, print: Trigger) -> Self {
         let screen = std::io::stderr().is_terminal().then(Bars::new);
         let show = move || {
             let begun = Instant::now();
             let step = Step::default();
-            let mut shown = Shown { screen, client, begun, known: 0, account: 0, words: 0, step };
+            let told = Moment { chunks: 0, steps: 0, at: begun };
+            let mut shown =
+                Shown { screen, client, begun, known: 0, account: 0, words: 0, step, print, told };
             loop {
                 match events.recv_timeout(REFRESH) {
                     Ok(event) => shown.take(event),
@@ -83,7 +87,6 @@ struct Step {
     // Since the last chunk: steps' targets and when that was.
     targets: u64,
     since: Option<Instant>,
-    told: Option<Instant>,
 }
 
 struct Shown {
@@ -94,6 +97,13 @@ struct Shown {
     account: u64,
     words: u64,
     step: Step,
+    print: Trigger,
+    told: Moment,
+}
+
+/// What a line about a model begins with; one without a name of its own is the only one.
+fn called(model: &str) -> String {
+    if model == Model::default().name { String::new() } else { format!("{model}: ") }
 }
 
 impl Shown {
@@ -105,6 +115,7 @@ impl Shown {
             }
             Event::Resumed(epoch, account, next_chunk) => {
                 self.step.chunk = next_chunk;
+                self.told.chunks = next_chunk;
                 (self.account, self.words) = (account.entries, account.words);
                 self.known = account.entries;
                 self.say(&format!(
@@ -138,8 +149,9 @@ impl Shown {
                     at.words_per_second = at.targets as f64 / elapsed;
                     (at.targets, at.since) = (0, Some(now));
                 }
-                if self.screen.is_none() && at.told.is_none_or(|told| now - told > PLAIN) {
-                    at.told = Some(now);
+                let moment = Moment { chunks: at.chunk, steps: at.step, at: now };
+                if self.screen.is_none() && self.print.is_due(self.told, moment) {
+                    self.told = moment;
                     let line = self.training();
                     self.say(&format!("{}/{} documents, {line}", self.account, self.known));
                 }
@@ -148,7 +160,8 @@ impl Shown {
                 self.step.chunk = chunk.chunk + 1;
                 self.step.words_per_second = chunk.words_per_second;
                 self.say(&format!(
-                    "chunk {}: {} words, {:.3} bits per character before, loss {:.3} after; {:.0} words/s",
+                    "{}chunk {}: {} words, {:.3} bits per character before, loss {:.3} after; {:.0} words/s",
+                    called(&chunk.model),
                     chunk.chunk,
                     grouped(chunk.ids),
                     chunk.bits_per_character,
@@ -160,8 +173,15 @@ impl Shown {
                 (self.account, self.words) = (account.entries, account.words);
             }
             Event::Evaluated(held_out) => self.say(&format!(
-                "held out: {:.3} bits per character, perplexity per word {:.0}",
-                held_out.bits_per_character, held_out.perplexity_per_word,
+                "{}held out: {:.3} bits per character, perplexity per word {:.0}",
+                called(&held_out.model),
+                held_out.evaluation.bits_per_character,
+                held_out.evaluation.perplexity_per_word,
+            )),
+            Event::SetAside(set_aside) => self.say(&format!(
+                "{}set aside, the others go on: {}",
+                called(&set_aside.model),
+                set_aside.why
             )),
             Event::Committed(epoch, stall) => self.say(&format!(
                 "committed epoch {epoch}; training stood still for {:.1} ms",

@@ -221,7 +221,7 @@ fn a_run_of_a_newer_format_is_left_as_it_is() {
     let [manifest, sum] = ["manifest.json", "manifest.json.sha256"].map(|name| newest.join(name));
     let kept = [&manifest, &sum].map(|path| (path, fs::read(path).expect("a file of ours")));
     let mut newer: Value = serde_json::from_slice(&kept[0].1).expect("JSON");
-    assert_eq!(newer["format"], 1);
+    assert_eq!(newer["format"], 2);
     newer["format"] = 99.into();
     let newer = newer.to_string();
     // With its sum, as a newer version would write it; beside the old sum it would be damage.
@@ -238,7 +238,7 @@ fn a_run_of_a_newer_format_is_left_as_it_is() {
         call(["evaluate", in_words(&directory)]),
     ] {
         let error = ended.error(1);
-        assert!(error.contains("has format 99, this seseragi reads format 1; use the"), "{error}");
+        assert!(error.contains("has format 99, this seseragi reads format 2; use the"), "{error}");
     }
     assert_eq!(contents(&checkpoints), before, "nothing was written or removed");
 

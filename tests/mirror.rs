@@ -54,7 +54,7 @@ sequence = 32
 learning_rate = 0.004
 
 [held_out]
-every_chunks = 0
+every = "never"
 "#;
 
 #[test]

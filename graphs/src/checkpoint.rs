@@ -17,7 +17,7 @@ use std::{
 
 use operators::Epoch;
 
-pub use manifest::{Choice, FORMAT, FileSum, Found, Manifest, choose};
+pub use manifest::{Choice, FORMAT, FileSum, Found, Manifest, ModelState, choose, run_digest};
 pub use state::{Counts, State};
 
 /// Why a checkpoint could not be written or read.
@@ -58,8 +58,9 @@ pub enum CheckpointError {
     /// A checkpoint of another version of seseragi.
     #[error(
         "checkpoint \"{}\" has format {found}, this seseragi reads format {FORMAT}; use the \
-         seseragi that wrote it, or a newer one",
-        path.display()
+         seseragi that wrote it, or {}",
+        path.display(),
+        if *found < FORMAT { "begin a new run in another directory" } else { "a newer one" }
     )]
     Foreign {
         /// The checkpoint.
@@ -85,6 +86,14 @@ pub fn folder(home: &Path, epoch: Epoch) -> PathBuf {
     home.join(format!("{epoch:012}"))
 }
 
+/// Where the models are, each in a folder by its name.
+const MODELS: &str = "models";
+
+/// The folder of a model within a checkpoint.
+pub fn model_folder(checkpoint: &Path, name: &str) -> PathBuf {
+    checkpoint.join(MODELS).join(name)
+}
+
 /// Writes a checkpoint into `home` and removes all but the `keep` newest. `manifest` comes without
 /// its files, which are listed here.
 ///
@@ -94,7 +103,7 @@ pub fn write(
     home: &Path,
     mut manifest: Manifest,
     state: &State,
-    model: &model::Frozen,
+    models: &[(String, model::Frozen)],
     keep: usize,
 ) -> Result<PathBuf, CheckpointError> {
     let named = folder(home, manifest.epoch);
@@ -102,12 +111,20 @@ pub fn write(
     let written = (|| {
         remove(&aside)?;
         fs::create_dir_all(&aside).map_err(failed("write", &aside))?;
-        model.write(&aside)?;
+        for (name, model) in models {
+            model.write(&model_folder(&aside, name))?;
+        }
         state.write(&aside)?;
         manifest.files = manifest::sums(&aside)?;
         manifest.write(&aside)?;
+        for (name, _) in models {
+            sync(&model_folder(&aside, name))?;
+        }
         for name in manifest.files.keys().map(String::as_str).chain([MANIFEST, MANIFEST_SUM]) {
             sync(&aside.join(name))?;
+        }
+        if !models.is_empty() {
+            sync(&aside.join(MODELS))?;
         }
         sync(&aside)?;
         fs::rename(&aside, &named).map_err(failed("write", &named))?;

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use operators::{analyzer::DictionaryError, fetch::ClientError, vectors::VectorsError};
 
 use crate::{
-    checkpoint::CheckpointError, directory::DirectoryError, learner::LearnerError,
+    checkpoint::CheckpointError, directory::DirectoryError, job::JobError, learner::LearnerError,
     listing::ListingError,
 };
 
@@ -15,6 +15,9 @@ pub enum RunError {
     /// The run directory cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// The job cannot be used.
+    #[error(transparent)]
+    Job(#[from] JobError),
     /// The checkpoints cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use operators::Epoch;
 use serde::Serialize;
 
-use crate::{evaluate::Evaluation, ledger::Account};
+use crate::{evaluate::Evaluation, learner::pupil::SetAside, ledger::Account};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -16,14 +16,16 @@ pub enum Event {
     Resumed(Epoch, Account, u64),
     /// A source was listed.
     Listed(Listed),
-    /// Some of an optimizer's steps were taken.
+    /// A step was taken by the first model that learns.
     Step(model::StepReport),
-    /// A chunk was learnt.
+    /// A chunk was learnt by a model.
     Chunk(ChunkLearnt),
     /// An epoch was learnt; the account so far.
     Learnt(Epoch, Account),
-    /// The model was scored on the held-out documents.
-    Evaluated(Evaluation),
+    /// A model was scored on held-out documents.
+    Evaluated(HeldOutScore),
+    /// A model learns no more, while others go on.
+    SetAside(ModelSetAside),
     /// A checkpoint was written; how long the trainer stood still for it.
     Committed(Epoch, Duration),
 }
@@ -43,9 +45,34 @@ pub struct Listed {
     pub withdrawn: u64,
 }
 
+/// How well a model predicts held-out documents.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeldOutScore {
+    /// The model.
+    pub model: String,
+    /// Chunks learnt until then.
+    pub chunks: u64,
+    /// Steps taken until then.
+    pub step: u64,
+    /// The score.
+    #[serde(flatten)]
+    pub evaluation: Evaluation,
+}
+
+/// A model that learns no more.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelSetAside {
+    /// The model.
+    pub model: String,
+    /// Why.
+    pub why: SetAside,
+}
+
 /// What came of a chunk.
 #[derive(Clone, Debug, Serialize)]
 pub struct ChunkLearnt {
+    /// The model.
+    pub model: String,
     /// Its number.
     pub chunk: u64,
     /// Its ids.

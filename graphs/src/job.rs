@@ -1,9 +1,12 @@
 //! The job file, in two storeys: as written (TOML, unknown keys refused with the nearest known one,
 //! defaults visible), and as meant ([`Job::check`] has passed).
 
+mod models;
 mod set;
 mod source;
+mod stop;
 mod tables;
+mod trigger;
 
 use std::path::{Path, PathBuf};
 
@@ -11,11 +14,14 @@ use model::{Clip, DeviceChoice, optimizer::AdamConstants};
 use operators::fetch;
 use serde::{Deserialize, Serialize};
 
+pub use models::Models;
 pub use source::{Aozora, Files, Sample, Source};
+pub use stop::{Reached, Stop, Stopped};
 pub use tables::{
-    Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Plots, Schedule, Train,
-    Vectors, Vocabulary,
+    Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Plots, Report, Schedule,
+    Train, Vectors, Vocabulary,
 };
+pub use trigger::{Moment, NoTrigger, Trigger};
 
 /// Why a job cannot be run as written.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +51,14 @@ pub enum JobError {
         found: String,
         /// What it may be.
         advice: String,
+    },
+    /// A model whose own `train` cannot be used.
+    #[error("could not use job: the `train` of model \"{name}\": {message}")]
+    Model {
+        /// The model.
+        name: String,
+        /// What is wrong, and what may have been meant.
+        message: String,
     },
     /// An override that cannot be read.
     #[error("could not read override \"{0}\"; write it as key=value, such as train.passes=2")]
@@ -81,8 +95,8 @@ pub struct Job {
     pub vocabulary: Vocabulary,
     /// How the stream is cut.
     pub chunk: Chunk,
-    /// The shape of the network.
-    pub model: Model,
+    /// The models, each with the shape of its network.
+    pub model: Models,
     /// How it is trained.
     pub train: Train,
     /// What is never trained on.
@@ -91,6 +105,10 @@ pub struct Job {
     pub commit: Commit,
     /// How the run is drawn.
     pub plots: Plots,
+    /// When the job ends before its catalogue does.
+    pub stop: Stop,
+    /// What the run tells of itself.
+    pub report: Report,
 }
 
 impl Default for Job {
@@ -106,11 +124,13 @@ impl Default for Job {
             vectors: Vectors::default(),
             vocabulary: Vocabulary::default(),
             chunk: Chunk::default(),
-            model: Model::default(),
+            model: Models::default(),
             train: Train::default(),
             held_out: HeldOut::default(),
             commit: Commit::default(),
             plots: Plots::default(),
+            stop: Stop::default(),
+            report: Report::default(),
         }
     }
 }
@@ -155,9 +175,6 @@ impl Job {
             ("flow.epoch_entries", self.flow.epoch_entries as u64),
             ("flow.epochs_in_flight", self.flow.epochs_in_flight),
             ("chunk.words", self.chunk.words as u64),
-            ("train.batch", self.train.batch as u64),
-            ("train.sequence", self.train.sequence as u64),
-            ("train.passes", self.train.passes.into()),
             ("vocabulary.minimum_count", self.vocabulary.minimum_count),
             ("commit.keep", self.commit.keep as u64),
             ("held_out.words", self.held_out.words as u64),
@@ -165,15 +182,8 @@ impl Job {
         if let Some((key, value)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(JobError::senseless(key, &value, "use 1 or more"));
         }
-        let bounded = [
-            ("workers", self.workers, 1024),
-            ("train.threads", self.train.threads, 1024),
-            ("train.batch", self.train.batch, 1 << 20),
-            ("train.sequence", self.train.sequence, 1 << 16),
-            ("model.hidden", self.model.hidden, 1 << 16),
-            ("model.embedding", self.model.embedding, 1 << 16),
-            ("model.layers", self.model.layers, 64),
-        ];
+        let bounded =
+            [("workers", self.workers, 1024), ("train.threads", self.train.threads, 1024)];
         if let Some((key, value, most)) = bounded.into_iter().find(|(_, value, most)| value > most)
         {
             return Err(JobError::senseless(key, &value, &format!("use {most} or less")));
@@ -190,24 +200,12 @@ impl Job {
             let advice = "use a share from 0 to below 1";
             return Err(JobError::senseless("held_out.share", &self.held_out.share, advice));
         }
-        if !(0.0..=86_400.0).contains(&self.commit.every_seconds) {
-            let advice = "use seconds from 0 to 86400";
-            let found = self.commit.every_seconds;
-            return Err(JobError::senseless("commit.every_seconds", &found, advice));
-        }
         if !(0.0..=86_400.0).contains(&self.plots.every_seconds) {
             let advice = "use seconds from 0 to 86400; 0 draws nothing";
             let found = self.plots.every_seconds;
             return Err(JobError::senseless("plots.every_seconds", &found, advice));
         }
-        if !(self.train.clip_at > 0.0 && self.train.clip_at.is_finite()) {
-            let advice = "use a value above 0, or clip = \"none\"";
-            return Err(JobError::senseless("train.clip_at", &self.train.clip_at, advice));
-        }
-        if self.model.embedding == 0 && self.vectors.file.as_os_str().is_empty() {
-            let advice = "use 1 or more, or name a file in vectors.file";
-            return Err(JobError::senseless("model.embedding", &0, advice));
-        }
+        self.stop.check()?;
         self.fetch.check().map_err(|error| match error {
             fetch::ClientError::Setting { name, value, advice } => {
                 JobError::senseless(&format!("fetch.{name}"), &value, advice)
@@ -218,14 +216,49 @@ impl Job {
             let advice = "use auto, cpu or cuda:0";
             return Err(JobError::senseless("train.device", &self.train.device, advice));
         }
-        let shape = self.shape(self.model.embedding.max(1));
-        shape.check().and_then(|()| self.settings(shape).check()).map_err(|error| match error {
+        models::check_names(&self.model)?;
+        self.model.iter().try_for_each(|model| self.check_model(model))?;
+        source::check(&self.source)
+    }
+
+    /// Refuses a model that no job can have; keys are called as in a job with one.
+    fn check_model(&self, model: &Model) -> Result<(), JobError> {
+        let train = self.train_of(model)?;
+        let positive = [
+            ("train.batch", train.batch),
+            ("train.sequence", train.sequence),
+            ("train.passes", train.passes as usize),
+        ];
+        if let Some((key, value)) = positive.into_iter().find(|(_, value)| *value == 0) {
+            return Err(JobError::senseless(key, &value, "use 1 or more"));
+        }
+        let bounded = [
+            ("train.batch", train.batch, 1 << 20),
+            ("train.sequence", train.sequence, 1 << 16),
+            ("model.hidden", model.hidden, 1 << 16),
+            ("model.embedding", model.embedding, 1 << 16),
+            ("model.layers", model.layers, 64),
+        ];
+        if let Some((key, value, most)) = bounded.into_iter().find(|(_, value, most)| value > most)
+        {
+            return Err(JobError::senseless(key, &value, &format!("use {most} or less")));
+        }
+        if !(train.clip_at > 0.0 && train.clip_at.is_finite()) {
+            let advice = "use a value above 0, or clip = \"none\"";
+            return Err(JobError::senseless("train.clip_at", &train.clip_at, advice));
+        }
+        if model.embedding == 0 && self.vectors.file.as_os_str().is_empty() {
+            let advice = "use 1 or more, or name a file in vectors.file";
+            return Err(JobError::senseless("model.embedding", &0, advice));
+        }
+        let shape = self.shape(model, model.embedding.max(1));
+        let settings = self.settings(&train, shape.clone());
+        shape.check().and_then(|()| settings.check()).map_err(|error| match error {
             model::Error::Setting { name, found, advice } => {
                 JobError::senseless(name, &found, advice)
             }
             other => JobError::senseless("model", &other, "mend it"),
-        })?;
-        source::check(&self.source)
+        })
     }
 
     /// How many timely workers to start.
@@ -238,26 +271,34 @@ impl Job {
         if self.train.threads == 0 { cores() } else { self.train.threads }
     }
 
-    /// The shape of the network, its embedding `embedding` wide.
-    pub fn shape(&self, embedding: usize) -> model::Shape {
-        let Model { cell, layers, hidden, tied, dropout, identity, .. } = self.model;
+    /// How a model is trained: its own `train` lies over the job's.
+    ///
+    /// # Errors
+    /// If its `train` has an unknown key or a value of the wrong type; not after [`Self::check`].
+    pub fn train_of(&self, model: &Model) -> Result<Train, JobError> {
+        models::trained(model, &self.train)
+    }
+
+    /// The shape of a model's network, its embedding `embedding` wide.
+    pub fn shape(&self, model: &Model, embedding: usize) -> model::Shape {
+        let Model { cell, layers, hidden, tied, dropout, identity, .. } = *model;
         model::Shape { cell, layers, hidden, embedding, tied, dropout, identity }
     }
 
-    /// What the trainer wants to know.
-    pub fn settings(&self, shape: model::Shape) -> model::Settings {
-        let Train { batch, sequence, passes, weight_decay, momentum, clip_at, .. } = self.train;
+    /// What the trainer wants to know of a model that is trained like this.
+    pub fn settings(&self, train: &Train, shape: model::Shape) -> model::Settings {
+        let Train { batch, sequence, passes, weight_decay, momentum, clip_at, .. } = *train;
         let adam = AdamConstants { weight_decay, ..AdamConstants::default() };
         model::Settings {
             shape,
             vectors: self.vectors.use_as,
-            optimizer: match self.train.optimizer {
+            optimizer: match train.optimizer {
                 Optimizer::Adam => model::Optimizer::Adam(adam),
                 Optimizer::AdamW => model::Optimizer::AdamW(adam),
                 Optimizer::Sgd => model::Optimizer::Sgd { momentum, weight_decay },
             },
-            schedule: self.train.schedule(),
-            clip: match self.train.clip {
+            schedule: train.schedule(),
+            clip: match train.clip {
                 Clipping::None => Clip::None,
                 Clipping::Norm => Clip::Norm(clip_at),
                 Clipping::Value => Clip::Value(clip_at),

@@ -1,15 +1,18 @@
-//! The learner: the thread behind the sink that owns the model.
+//! The learner: the thread behind the sink that owns the models.
 //!
-//! It takes lessons in order, keeps the account, trains on each chunk as it arrives, and commits at
+//! It takes lessons in order, keeps the account, has every model learn each chunk as it arrives
+//! (`learner/teach.rs`; a model in the lesson is a [`Pupil`]), and commits at
 //! closed epochs. What it acknowledges is learnt; what it commits is durable. When it fails it
 //! acknowledges nothing more, so the frontier stands still and the runner stops the job.
 
 mod bookkeeping;
 mod committer;
+pub mod halving;
+pub mod pupil;
+mod teach;
 
 use std::{
     io,
-    ops::ControlFlow,
     path::PathBuf,
     sync::{
         Arc,
@@ -19,30 +22,30 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use model::{NewRow, Trainer};
-use operators::{
-    Epoch,
-    record::{Admitted, Chunk, Lesson, admitted},
-    vocabulary::SURFACES,
-    wake::Waker,
-};
+use model::NewRow;
+use operators::{Epoch, record::Lesson, vocabulary::SURFACES, wake::Waker};
+use serde::Serialize;
 
 use crate::{
-    checkpoint::{self, CheckpointError, Counts, FORMAT, Manifest, State},
-    evaluate::{Evaluation, evaluate, within},
-    events::{ChunkLearnt, Event},
-    job::{Commit, HeldOut},
+    checkpoint::{self, CheckpointError, Counts, FORMAT, Manifest, ModelState, State, run_digest},
+    evaluate::Evaluation,
+    events::Event,
+    job::{Commit, HeldOut, Moment, Stop, Stopped},
     ledger::Account,
     metrics::Metrics,
 };
 use committer::{Committer, Request};
+use halving::Halving;
+pub use pupil::Pupil;
 
 /// Why the learner stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum LearnerError {
     /// The model failed.
-    #[error("chunk {chunk} ({documents}): {source}")]
+    #[error("model \"{model}\", chunk {chunk} ({documents}): {source}")]
     Chunk {
+        /// The model.
+        model: String,
         /// The chunk's number.
         chunk: u64,
         /// The documents that it was made from.
@@ -71,8 +74,10 @@ pub enum LearnerError {
 
 /// Everything that a run has learnt so far, and where it is kept.
 pub struct Learner {
-    /// The model.
-    pub trainer: Trainer,
+    /// The models, in the order of the job.
+    pub pupils: Vec<Pupil>,
+    /// Threads of each trainer on a CPU.
+    pub threads: usize,
     /// The river's half.
     pub state: State,
     /// Where the counters stand.
@@ -91,6 +96,12 @@ pub struct Learner {
     pub commit: Commit,
     /// What to score.
     pub held_out: HeldOut,
+    /// When they were last scored during the run, or this process began.
+    pub evaluated: Moment,
+    /// When to end before the catalogue does.
+    pub stop: Stop,
+    /// How a search is cut, if this is one.
+    pub halving: Option<Halving>,
     /// Where to tell.
     pub events: Sender<Event>,
     /// Set when the job is to end at the next closed epoch.
@@ -123,16 +134,35 @@ pub struct Finished {
     pub epoch: Option<Epoch>,
     /// Whether the catalogue was read to its end.
     pub complete: bool,
-    /// SHA-256 over the weights.
+    /// Why it ended before the catalogue did, if the job said when.
+    pub stopped: Option<Stopped>,
+    /// SHA-256 over the weights of all models.
     pub weights_digest: String,
     /// The account.
     pub account: Account,
-    /// Steps taken in the whole life of the run.
+    /// Steps taken in the whole life of the run, by the model that has taken the most.
     pub steps: u64,
     /// The counters.
     pub counts: Counts,
-    /// Score on the held-out documents, if there are any.
-    pub evaluation: Option<Evaluation>,
+    /// What came of each model.
+    pub models: Vec<ModelFinished>,
+}
+
+/// How a model stands when the learner has stopped.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelFinished {
+    /// Its name, digest, and what was noted of it.
+    #[serde(flatten)]
+    pub state: ModelState,
+    /// Score on all held-out documents, if there are any, once the job has ended.
+    pub held_out: Option<Evaluation>,
+}
+
+impl Finished {
+    /// The score of the first model that has one.
+    pub fn evaluation(&self) -> Option<Evaluation> {
+        self.models.iter().find_map(|model| model.held_out)
+    }
 }
 
 impl Learner {
@@ -143,14 +173,17 @@ impl Learner {
     /// The first failure of model, disk or metrics, or a sink that hangs up before the end; the
     /// newest checkpoint stays as it is.
     pub fn attend(mut self, seat: &Seat, last: Option<Epoch>) -> Result<Finished, LearnerError> {
+        model::device::set_threads(self.threads); // of this thread: OpenMP has a number for each
         self.found()?;
         let mut committer = Committer::start(&self);
-        let mut committed = (last, Instant::now());
+        let (mut committed, mut committed_at) = (last, self.moment());
         let mut learnt = last;
         // Whether all lessons taken belong to closed epochs: only then can a commit be made.
         let mut at_a_cut = true;
         let complete = loop {
-            let draining = self.drain.load(Ordering::Acquire);
+            // Ending early is draining, but for the reason.
+            let stops = self.stop.reason(&self.reached()).is_some();
+            let draining = stops || self.drain.load(Ordering::Acquire);
             if draining && at_a_cut {
                 break false;
             }
@@ -164,6 +197,9 @@ impl Learner {
             at_a_cut = false;
             match lesson {
                 Lesson::Read(reading) => self.read(reading),
+                // The catalogue's last words. Whether they come before a job stops is chance, so
+                // they wait for a run that reads on.
+                Lesson::Chunk(chunk) if stops && chunk.ids().len() < self.chunk_words as usize => {}
                 Lesson::Chunk(chunk) => match self.learn(&chunk) {
                     Err(LearnerError::Chunk {
                         source: model::Error::Interrupted { .. }, ..
@@ -179,135 +215,88 @@ impl Learner {
                     self.close(epoch, &rejects);
                     learnt = Some(epoch);
                     // On a slow disk commits are fewer, rather than training slower.
-                    let is_due = committed.1.elapsed().as_secs_f64() >= self.commit.every_seconds;
-                    if is_due && !committer.is_behind() {
+                    let now = self.moment();
+                    if self.commit.every.is_due(committed_at, now) && !committer.is_behind() {
                         self.commit(epoch, &mut committer)?;
-                        committed = (learnt, Instant::now());
+                        (committed, committed_at) = (learnt, now);
                     }
                     let _sink_has_ended = seat.learnt.send(epoch);
                     seat.waker.wake();
                 }
             }
         };
-        let evaluation = if complete { self.evaluate(usize::MAX)? } else { None };
+        let stopped = self.stop.reason(&self.reached()).filter(|_| !complete);
+        let ended = complete || stopped.is_some();
+        let evaluations = if ended { self.evaluate(usize::MAX)? } else { Vec::new() };
         // To have read the catalogue to its end is worth a commit: what comes later is a change.
         // The epoch after the last one is empty, and closed as well.
         let news = learnt.filter(|epoch| complete && self.counts.completed != Some(*epoch));
         if let Some(epoch) = news {
-            let end = if learnt == committed.0 { epoch + 1 } else { epoch };
+            let end = if learnt == committed { epoch + 1 } else { epoch };
             self.counts.completed_before = self.counts.completed;
             self.counts.completed = Some(end);
             learnt = Some(end);
         }
-        if let Some(epoch) = learnt.filter(|_| learnt != committed.0) {
+        if let Some(epoch) = learnt.filter(|_| learnt != committed) {
             self.commit(epoch, &mut committer)?;
         }
         committer.finish()?;
+        let states: Vec<ModelState> = self.pupils.iter().map(Pupil::state).collect();
+        let held_out = |place| evaluations.iter().find(|(of, _)| *of == place).map(|found| found.1);
         Ok(Finished {
             epoch: learnt,
             complete,
-            weights_digest: self.trainer.weights_digest(),
+            stopped,
+            weights_digest: run_digest(&states),
             account: self.account,
-            steps: self.trainer.progress().steps,
+            steps: self.reached().steps,
             counts: self.counts,
-            evaluation,
+            models: states
+                .into_iter()
+                .enumerate()
+                .map(|(place, state)| ModelFinished { state, held_out: held_out(place) })
+                .collect(),
         })
     }
 
     /// How the run stands on the disk, where a chunk was left in the middle: it comes again.
     fn as_committed(&self) -> Result<Finished, LearnerError> {
         let manifest = checkpoint::newest(&self.checkpoints)?.valid.map(|(_, manifest)| manifest);
-        let (epoch, weights_digest, account, counts, steps) = match manifest {
-            Some(manifest) => (
-                Some(manifest.epoch),
-                manifest.weights_digest,
-                manifest.account,
-                manifest.counts,
-                manifest.trainer.progress.steps,
-            ),
-            None => (None, String::new(), Account::default(), Counts::default(), 0),
-        };
-        let (complete, evaluation) = (false, None);
-        Ok(Finished { epoch, complete, weights_digest, account, steps, counts, evaluation })
+        let (complete, stopped) = (false, None);
+        Ok(match manifest {
+            Some(manifest) => Finished {
+                epoch: Some(manifest.epoch),
+                complete,
+                stopped,
+                weights_digest: manifest.weights_digest,
+                account: manifest.account,
+                steps: manifest.models.iter().map(|model| model.record.steps).max().unwrap_or(0),
+                counts: manifest.counts,
+                models: (manifest.models.into_iter())
+                    .map(|state| ModelFinished { state, held_out: None })
+                    .collect(),
+            },
+            None => Finished {
+                epoch: None,
+                complete,
+                stopped,
+                weights_digest: String::new(),
+                account: Account::default(),
+                steps: 0,
+                counts: Counts::default(),
+                models: Vec::new(),
+            },
+        })
     }
 
-    /// Gives a new model the rows that every vocabulary has: the end of document and the bytes.
+    /// Gives new models the rows that every vocabulary has: the end of document and the bytes.
     fn found(&mut self) -> Result<(), LearnerError> {
-        if self.trainer.network().rows() == 0 {
+        let trainers = self.pupils.iter_mut().filter_map(|pupil| pupil.trainer.as_mut());
+        for trainer in trainers.filter(|trainer| trainer.network().rows() == 0) {
             let row = NewRow { vector: None, parts: &[] };
-            self.trainer.append_rows(&[row; SURFACES as usize])?;
+            trainer.append_rows(&[row; SURFACES as usize])?;
         }
         Ok(())
-    }
-
-    fn learn(&mut self, chunk: &Chunk) -> Result<(), LearnerError> {
-        let failed = |learner: &Self, source| LearnerError::Chunk {
-            chunk: chunk.number,
-            documents: learner.documents_of(chunk.number),
-            source,
-        };
-        let batches = std::mem::take(&mut self.state.admitted);
-        let admitted: Vec<Admitted<'_>> = batches.iter().flat_map(admitted).collect();
-        let new: Vec<NewRow<'_>> =
-            admitted.iter().map(|word| NewRow { vector: word.vector, parts: word.parts }).collect();
-        self.trainer.append_rows(&new).map_err(|source| failed(self, source))?;
-
-        let (events, drain) = (self.events.clone(), Arc::clone(&self.drain));
-        let mut asked_to_end = self.asked_to_end;
-        let mut observe = |step: &model::StepReport| {
-            let _nobody_watches = events.send(Event::Step(*step));
-            let draining = drain.load(Ordering::Acquire);
-            let since = draining.then(|| *asked_to_end.get_or_insert_with(Instant::now));
-            match since.is_some_and(|since| since.elapsed() > GRACE) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        };
-        let report = self.trainer.learn(chunk.ids(), &mut observe);
-        self.asked_to_end = asked_to_end;
-        let report = report.map_err(|source| failed(self, source))?;
-
-        let characters = self.state.vocabulary.characters(chunk.ids());
-        self.state.pending.drain(..chunk.ids().len());
-        self.counts.next_chunk = chunk.number + 1;
-        self.counts.prequential_nats += report.prequential.nats;
-        self.counts.prequential_ids += report.prequential.targets;
-        let bits = report.prequential.bits();
-        let step = self.trainer.progress().steps;
-        let passes = self.trainer.settings().passes;
-        let learnt = ChunkLearnt {
-            chunk: chunk.number,
-            ids: chunk.ids().len() as u64,
-            characters,
-            prequential_nats: report.prequential.nats,
-            bits_per_character: bits / characters.max(1) as f64,
-            last_pass_loss: report.last_pass.mean(),
-            step,
-            gradient_norm: report.gradient_norms.mean,
-            learning_rate: self.trainer.learning_rate(),
-            words_per_second: report.words_per_second(passes),
-            rows: self.trainer.network().rows(),
-        };
-        self.measure("chunk", &learnt)?;
-        self.tell(Event::Chunk(learnt));
-        let every = self.held_out.every_chunks;
-        if every > 0 && self.counts.next_chunk.is_multiple_of(every) {
-            self.evaluate(self.held_out.words)?;
-        }
-        Ok(())
-    }
-
-    /// Scores the first held-out documents that have `words` words together, or all.
-    fn evaluate(&mut self, words: usize) -> Result<Option<Evaluation>, LearnerError> {
-        let documents = within(&self.state.held_out, words);
-        if documents.is_empty() {
-            return Ok(None);
-        }
-        let network = self.trainer.network();
-        let evaluation = evaluate(network, &self.state.vocabulary, documents)?;
-        self.measure("held_out", &evaluation)?;
-        self.tell(Event::Evaluated(evaluation));
-        Ok(Some(evaluation))
     }
 
     /// Copies what is to be durable, which is all that training waits for, and has it written.
@@ -315,24 +304,34 @@ impl Learner {
         let begun = Instant::now();
         let metrics = self.metrics.file().map_err(|source| self.unmeasured(source))?;
         self.counts.metrics_bytes = self.metrics.bytes();
-        let model = self.trainer.copy()?;
+        let (mut models, mut copies) = (Vec::new(), Vec::new());
+        for Pupil { name, trainer, record } in &self.pupils {
+            let copy = trainer.as_ref().map(|trainer| trainer.copy()).transpose()?;
+            models.push(ModelState {
+                name: name.clone(),
+                weights_digest: String::new(), // of the copy, so that training need not wait for it
+                trainer: copy.as_ref().map(|copy| copy.trainer().clone()),
+                record: record.clone(),
+            });
+            copies.extend(copy.map(|copy| (name.clone(), copy)));
+        }
         let manifest = Manifest {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch,
-            weights_digest: String::new(), // of the copy, so that training need not wait for it
+            weights_digest: String::new(),
             account: self.account,
             counts: self.counts,
-            trainer: model.trainer().clone(),
+            models,
             files: Default::default(),
         };
         let state = self.state.clone();
         let stall = begun.elapsed();
-        committer.commit(Box::new(Request { manifest, state, model, metrics, stall }))?;
+        committer.commit(Box::new(Request { manifest, state, models: copies, metrics, stall }))?;
         Ok(())
     }
 
-    fn measure<T: serde::Serialize>(&mut self, kind: &str, data: &T) -> Result<(), LearnerError> {
+    fn measure<T: Serialize>(&mut self, kind: &str, data: &T) -> Result<(), LearnerError> {
         self.metrics.append(kind, data).map_err(|source| self.unmeasured(source))
     }
 

@@ -1,5 +1,7 @@
 //! The main job: resumes where the last commit ended, and trains until the catalogue does.
 
+use std::time::Instant;
+
 use model::{DeviceChoice, Trainer};
 use operators::{Epoch, chunk::Cutter};
 
@@ -8,8 +10,8 @@ use crate::{
     directory::{self, RunDirectory},
     drive::{Lexicon, Past},
     events::Event,
-    job::Job,
-    learner::{Finished, Learner, LearnerError},
+    job::{Job, Model, Moment},
+    learner::{Finished, Learner, LearnerError, Pupil, halving::Halving, pupil::Record},
     ledger::{Account, Fate, Line},
     listing::Had,
     metrics::Metrics,
@@ -22,17 +24,18 @@ pub use crate::{drive::Reins, error::RunError};
 /// # Errors
 /// See [`RunError`]; the newest checkpoint stays, and the next run goes on from there.
 pub fn run(job: &Job, reins: &Reins) -> Result<Finished, RunError> {
+    run_halving(job, None, reins)
+}
+
+/// The same, the worse half of the models set aside at the end of each rung.
+pub(crate) fn run_halving(
+    job: &Job,
+    halving: Option<Halving>,
+    reins: &Reins,
+) -> Result<Finished, RunError> {
     let directory = RunDirectory::lock(&job.directory)?;
     let lexicon = Lexicon::open(job)?;
-    let embedding = match (job.model.embedding, &lexicon.vectors) {
-        (0, Some(vectors)) => vectors.dimension(),
-        (embedding, None) => embedding,
-        (embedding, Some(vectors)) => {
-            vectors.expect_dimension(embedding)?;
-            embedding
-        }
-    };
-    let (learner, last) = begin(job, embedding, reins)?;
+    let (learner, last) = begin(job, &lexicon, halving, reins)?;
     directory.note(job).map_err(|source| RunError::System { doing: "write job.toml", source })?;
 
     let state = &learner.state;
@@ -53,12 +56,29 @@ pub fn run(job: &Job, reins: &Reins) -> Result<Finished, RunError> {
     train(job, reins, lexicon, before, move |seat| Ok(learner.attend(seat, last)?))
 }
 
+/// What the trainer of a model wants to know.
+fn settings(job: &Job, model: &Model, lexicon: &Lexicon) -> Result<model::Settings, RunError> {
+    let embedding = match (model.embedding, &lexicon.vectors) {
+        (0, Some(vectors)) => vectors.dimension(),
+        (embedding, None) => embedding,
+        (embedding, Some(vectors)) => {
+            vectors.expect_dimension(embedding)?;
+            embedding
+        }
+    };
+    Ok(job.settings(&job.train_of(model)?, job.shape(model, embedding)))
+}
+
 /// The learner, fresh or as the newest valid checkpoint left it, and the epoch of that.
-fn begin(job: &Job, embedding: usize, reins: &Reins) -> Result<(Learner, Option<Epoch>), RunError> {
+fn begin(
+    job: &Job,
+    lexicon: &Lexicon,
+    halving: Option<Halving>,
+    reins: &Reins,
+) -> Result<(Learner, Option<Epoch>), RunError> {
     let tell = |event| {
         let _nobody_watches = reins.events.send(event);
     };
-    let settings = job.settings(job.shape(embedding));
     let device = job.train.device.parse::<DeviceChoice>()?.resolve()?;
     model::device::set_threads(job.threads());
 
@@ -67,28 +87,48 @@ fn begin(job: &Job, embedding: usize, reins: &Reins) -> Result<(Learner, Option<
     for (path, reason) in checkpoint::tidy(&checkpoints, choice.passed_over)? {
         tell(Event::PassedOver(path, reason));
     }
-    let (trainer, state, counts, account, last) = match choice.valid {
-        None => {
-            let trainer = Trainer::new(&settings, job.seed, device)?;
-            (trainer, State::default(), Counts::default(), Account::default(), None)
-        }
+    let mut pupils = Vec::new();
+    if let Some((_, manifest)) = &choice.valid {
+        expect_models(manifest, &job.model)?;
+    }
+    for (place, model) in job.model.iter().enumerate() {
+        let settings = settings(job, model, lexicon)?;
+        let name = model.name.clone();
+        let (trainer, record) = match &choice.valid {
+            None => (Some(Trainer::new(&settings, job.seed, device)?), Record::default()),
+            Some((path, manifest)) => {
+                let found = &manifest.models[place];
+                let folder = checkpoint::model_folder(path, &name);
+                let load = |_| Trainer::load(&folder, &settings, device);
+                (found.trainer.as_ref().map(load).transpose()?, found.record.clone())
+            }
+        };
+        pupils.push(Pupil { name, trainer, record });
+    }
+    let (state, counts, account, last) = match choice.valid {
+        None => (State::default(), Counts::default(), Account::default(), None),
         Some((path, manifest)) => {
-            let trainer = Trainer::load(&path, &settings, device)?;
-            let (found, wanted) = (manifest.trainer.seed, job.seed);
-            if found != wanted {
-                let (found, wanted) = (found.to_string(), wanted.to_string());
+            let seeds = manifest.models.iter().filter_map(|model| model.trainer.as_ref());
+            if let Some(other) = seeds.map(|trainer| trainer.seed).find(|seed| *seed != job.seed) {
+                let (found, wanted) = (other.to_string(), job.seed.to_string());
                 return Err(model::Error::Mismatch { name: "seed", found, wanted }.into());
             }
             tell(Event::Resumed(manifest.epoch, manifest.account, manifest.counts.next_chunk));
             let Manifest { counts, account, epoch, .. } = manifest;
-            (trainer, State::read(&path)?, counts, account, Some(epoch))
+            (State::read(&path)?, counts, account, Some(epoch))
         }
     };
     let path = directory::metrics(&job.directory);
     let metrics = Metrics::open(&path, counts.metrics_bytes)
         .map_err(|source| LearnerError::Metrics { path, source })?;
     let learner = Learner {
-        trainer,
+        evaluated: Moment {
+            chunks: counts.next_chunk,
+            steps: pupils.iter().map(|pupil| pupil.record.steps).max().unwrap_or_default(),
+            at: Instant::now(),
+        },
+        pupils,
+        threads: job.threads(),
         state,
         counts,
         account,
@@ -98,11 +138,24 @@ fn begin(job: &Job, embedding: usize, reins: &Reins) -> Result<(Learner, Option<
         chunk_words: job.chunk.words as u64,
         commit: job.commit,
         held_out: job.held_out,
+        stop: job.stop,
+        halving,
         events: reins.events.clone(),
         drain: reins.drain.clone(),
         asked_to_end: None,
     };
     Ok((learner, last))
+}
+
+/// Refuses to go on with other models than the run began with: they have not had the same chunks.
+fn expect_models(manifest: &Manifest, wanted: &[Model]) -> Result<(), RunError> {
+    let found: Vec<&str> = manifest.models.iter().map(|model| model.name.as_str()).collect();
+    let wanted: Vec<&str> = wanted.iter().map(|model| model.name.as_str()).collect();
+    if found == wanted {
+        return Ok(());
+    }
+    let (found, wanted) = (found.join(", "), wanted.join(", "));
+    Err(model::Error::Mismatch { name: "model", found, wanted }.into())
 }
 
 /// The fingerprints of the documents that passed, with their sequence numbers.

@@ -17,12 +17,13 @@ use operators::{
 };
 
 use crate::{
-    checkpoint::{self, CheckpointError, Manifest, State},
+    checkpoint::{self, CheckpointError, Manifest, ModelState, State},
     directory::{self, DirectoryError},
     drive::open_dictionary,
     error::RunError,
     evaluate::{Evaluation, evaluate},
     job::Job,
+    learner::pupil::SetAside,
 };
 
 /// Why a run cannot be read, or a text not be scored.
@@ -59,6 +60,22 @@ pub enum TrainedError {
         /// Why not.
         source: Unreadable,
     },
+    /// The run has no model of this name.
+    #[error("the run has no model \"{name}\"; it has {there_are}")]
+    NoSuchModel {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        there_are: String,
+    },
+    /// The model was set aside, and has no weights.
+    #[error("model \"{name}\" has no weights: it {why}; name another with --model")]
+    SetAside {
+        /// The name.
+        name: String,
+        /// What became of it.
+        why: SetAside,
+    },
     /// Nothing was held out.
     #[error("the run holds nothing out yet; name files to score, or set held_out.share higher")]
     NothingHeldOut,
@@ -87,10 +104,33 @@ pub fn look(run: &Path) -> Result<Looked, TrainedError> {
     }
 }
 
+/// The model that is meant.
+fn chosen<'a>(
+    models: &'a [ModelState],
+    name: Option<&str>,
+) -> Result<&'a ModelState, TrainedError> {
+    let has_weights = |model: &&ModelState| model.trainer.is_some();
+    let found = match name {
+        Some(name) => models.iter().find(|model| model.name == name),
+        None => models.iter().find(has_weights).or(models.first()),
+    };
+    let names = || models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ");
+    let Some(model) = found else {
+        let name = name.unwrap_or_default().to_owned();
+        return Err(TrainedError::NoSuchModel { name, there_are: names() });
+    };
+    match model.record.set_aside {
+        Some(why) => Err(TrainedError::SetAside { name: model.name.clone(), why }),
+        None => Ok(model),
+    }
+}
+
 /// A model with the vocabulary it was trained on and the analyzer that cuts text for it.
 pub struct Trained {
     /// The network.
     pub network: Network,
+    /// What is known of the model beside its tensors.
+    pub model: ModelState,
     /// What the river knew.
     pub state: State,
     /// The checkpoint's manifest.
@@ -104,13 +144,26 @@ impl Trained {
     /// # Errors
     /// As [`look`], and if model, dictionary or device cannot be had.
     pub fn open(run: &Path, device: &str) -> Result<Self, TrainedError> {
+        Self::open_model(run, None, device)
+    }
+
+    /// Opens one of a run's models; without a name, the only one or the first that was not set aside.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and if there is no such model, or it was set aside and has no weights.
+    pub fn open_model(run: &Path, name: Option<&str>, device: &str) -> Result<Self, TrainedError> {
         let Looked { path, manifest, .. } = look(run)?;
+        let model = chosen(&manifest.models, name)?.clone();
         // The job tells where the dictionary is; a run whose job file was lost has the default.
         let job = std::fs::read_to_string(directory::job(run)).ok();
         let job = job.and_then(|text| toml::from_str::<Job>(&text).ok()).unwrap_or_default();
         model::device::set_threads(job.threads());
         Ok(Self {
-            network: Network::load(&path, device.parse::<DeviceChoice>()?.resolve()?)?,
+            network: Network::load(
+                &checkpoint::model_folder(&path, &model.name),
+                device.parse::<DeviceChoice>()?.resolve()?,
+            )?,
+            model,
             state: State::read(&path)?,
             manifest,
             dictionary: open_dictionary(&job).map_err(Box::new)?,

@@ -19,6 +19,9 @@ pub struct Evaluate {
     run: PathBuf,
     /// Texts or HTML pages; patterns such as 'texts/*.txt' are taken too
     files: Vec<String>,
+    /// Which of the run's models; without it, the only one or the first
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
     /// auto, cpu or cuda:N
     #[arg(long, default_value = "auto", value_parser = super::device)]
     device: String,
@@ -33,7 +36,7 @@ pub struct Evaluate {
 impl Evaluate {
     /// Scores and prints.
     pub fn execute(self) -> anyhow::Result<()> {
-        let trained = Trained::open(&self.run, &self.device)?;
+        let trained = Trained::open_model(&self.run, self.model.as_deref(), &self.device)?;
         let evaluation = match self.files.is_empty() {
             true => trained.evaluate_held_out()?,
             false => trained.evaluate_files(&self.files)?,

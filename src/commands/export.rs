@@ -59,7 +59,7 @@ impl Export {
         };
         let drain = Arc::new(AtomicBool::new(false));
         signals::drain_on_signal(Arc::clone(&drain))?;
-        let (reins, progress) = reins(drain);
+        let (reins, progress) = reins(drain, &job);
         let exported = export(&job, format, &self.to, &reins);
         drop(reins);
         progress.end();

@@ -35,6 +35,9 @@ pub struct Generate {
     /// Another seed, another passage
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Which of the run's models; without it, the only one or the first
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
     /// auto, cpu or cuda:N
     #[arg(long, default_value = "auto", value_parser = super::device)]
     device: String,
@@ -55,14 +58,15 @@ impl Generate {
                 format!("could not read the prompt from \"{}\"", file.display())
             })?,
         };
-        let trained = Trained::open(&self.run, &self.device)?;
+        let trained = Trained::open_model(&self.run, self.model.as_deref(), &self.device)?;
         let text = trained.write(&prompt, self.words, sampler)?;
         if self.json {
             return print_json(&json!({
                 "prompt": prompt,
                 "text": text,
                 "sampler": sampler,
-                "weights_digest": trained.manifest.weights_digest,
+                "model": trained.model.name,
+                "weights_digest": trained.model.weights_digest,
             }));
         }
         println!("{prompt}{text}");

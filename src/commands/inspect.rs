@@ -66,7 +66,7 @@ impl Inspect {
                 "weights_digest": manifest.weights_digest,
                 "account": manifest.account,
                 "counts": manifest.counts,
-                "trainer": manifest.trainer,
+                "models": manifest.models,
                 "vocabulary": state.vocabulary.len(),
                 "pending_ids": state.pending.len(),
                 "documents": state.ledger,
@@ -85,6 +85,12 @@ impl Inspect {
             grouped(state.vocabulary.len().into()),
         );
         println!("weights_digest {}", manifest.weights_digest);
+        for model in manifest.models.iter().filter(|_| manifest.models.len() > 1) {
+            match model.record.set_aside {
+                Some(why) => println!("model {} {why}", model.name),
+                None => println!("model {} weights_digest {}", model.name, model.weights_digest),
+            }
+        }
         for line in &state.ledger {
             println!("{}", described(line));
         }

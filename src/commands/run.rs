@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use graphs::{
     job::Job,
-    learner::Finished,
+    learner::{Finished, ModelFinished},
     ledger::Account,
     run::{Reins, run},
 };
@@ -57,7 +57,7 @@ pub fn watched(job: &Job) -> anyhow::Result<Finished> {
     model::device::keep_freed_memory();
     let drain = Arc::new(AtomicBool::new(false));
     signals::drain_on_signal(Arc::clone(&drain))?;
-    let (reins, progress) = reins(drain);
+    let (reins, progress) = reins(drain, job);
     let plots = Watch::start(job);
     let finished = run(job, &reins);
     drop(reins);
@@ -69,10 +69,10 @@ pub fn watched(job: &Job) -> anyhow::Result<Finished> {
 }
 
 /// Reins for a job, and what shows how it goes until they are dropped.
-pub fn reins(drain: Arc<AtomicBool>) -> (Reins, Progress) {
+pub fn reins(drain: Arc<AtomicBool>, job: &Job) -> (Reins, Progress) {
     let client = Arc::new(OnceLock::new());
     let (events, told) = crossbeam_channel::unbounded();
-    let progress = Progress::show(told, Arc::clone(&client));
+    let progress = Progress::show(told, Arc::clone(&client), job.report.print);
     (Reins { events, drain, client }, progress)
 }
 
@@ -85,7 +85,9 @@ fn print_outcome(job: &Job, finished: &Finished) -> anyhow::Result<()> {
         "chunks": finished.counts.next_chunk,
         "weights_digest": finished.weights_digest,
         "account": finished.account,
-        "held_out": finished.evaluation,
+        "held_out": finished.evaluation(),
+        "stopped": finished.stopped,
+        "models": finished.models,
     }))
 }
 
@@ -107,12 +109,12 @@ pub fn summed(account: &Account) -> String {
 /// Tells the outcome in words.
 pub fn tell(job: &Job, finished: &Finished, elapsed: Duration) -> anyhow::Result<()> {
     let account = &finished.account;
-    println!(
-        "{} {}: {}",
-        if finished.complete { "complete" } else { "drained, to be gone on with by the next run:" },
-        job.directory.display(),
-        summed(account),
-    );
+    let how = match finished.stopped {
+        Some(why) => format!("stopped, because {why};"),
+        None if finished.complete => "complete".into(),
+        None => "drained, to be gone on with by the next run:".into(),
+    };
+    println!("{how} {}: {}", job.directory.display(), summed(account));
     println!(
         "learnt {} words ({} characters) in {} chunks and {} steps, {:.0} s in this process",
         grouped(account.words),
@@ -121,14 +123,23 @@ pub fn tell(job: &Job, finished: &Finished, elapsed: Duration) -> anyhow::Result
         grouped(finished.steps),
         elapsed.as_secs_f64(),
     );
-    if let Some(held_out) = &finished.evaluation {
-        println!(
-            "held out: {:.3} bits per character ({:.3} nats), perplexity per word {:.0}, {} documents",
-            held_out.bits_per_character,
-            held_out.nats_per_character,
-            held_out.perplexity_per_word,
-            held_out.documents,
-        );
+    for ModelFinished { state, held_out } in &finished.models {
+        let called = match finished.models.len() {
+            1 => String::new(),
+            _ => format!("{}: ", state.name),
+        };
+        if let Some(why) = state.record.set_aside {
+            println!("{called}{why}");
+        } else if let Some(held_out) = held_out {
+            println!(
+                "{called}held out: {:.3} bits per character ({:.3} nats), perplexity per word {:.0}, \
+                 {} documents",
+                held_out.bits_per_character,
+                held_out.nats_per_character,
+                held_out.perplexity_per_word,
+                held_out.documents,
+            );
+        }
     }
     println!("weights_digest {}", finished.weights_digest);
     Ok(())

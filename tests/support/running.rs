@@ -41,11 +41,11 @@ sequence = 16
 
 [held_out]
 share = 0.1
-every_chunks = 4
+every = "4 chunks"
 words = 500
 
 [commit]
-every_seconds = 0
+every = "0 s"
 keep = 3
 "#;
 
@@ -114,8 +114,8 @@ impl Job {
         let said = self.inspect();
         let digest = said["weights_digest"].as_str().expect("a digest").to_owned();
         let documents = said["documents"].as_array().expect("a list").clone();
-        let counts = ["next_sequence", "next_chunk", "prequential_nats", "prequential_ids"];
-        let totals = ["account", "trainer", "vocabulary", "pending_ids"]
+        let counts = ["next_sequence", "next_chunk"];
+        let totals = ["account", "models", "vocabulary", "pending_ids"]
             .map(|name| said[name].clone())
             .into_iter()
             .chain(counts.map(|name| said["counts"][name].clone()))

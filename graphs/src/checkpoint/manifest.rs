@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{CheckpointError, Counts, MANIFEST, MANIFEST_SUM, failed};
-use crate::ledger::Account;
+use crate::{learner::pupil::Record, ledger::Account};
 
 /// The layout of checkpoints that this version writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What a checkpoint is and what belongs to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,16 +26,46 @@ pub struct Manifest {
     pub version: String,
     /// The last epoch that is in it.
     pub epoch: Epoch,
-    /// SHA-256 over the weights, as `docs/checkpoints.md` defines it.
+    /// SHA-256 over the weights of all models, as [`run_digest`] defines it.
     pub weights_digest: String,
     /// What became of the entries.
     pub account: Account,
     /// Where the counters stood.
     pub counts: Counts,
-    /// The trainer's own plain state.
-    pub trainer: model::TrainerState,
+    /// The models, in the order of the job.
+    pub models: Vec<ModelState>,
     /// Every other file of the folder.
     pub files: BTreeMap<String, FileSum>,
+}
+
+/// What is known of a model beside its tensors, which lie in its own folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelState {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 over its weights, as `docs/checkpoints.md` defines it; empty if it was set aside.
+    pub weights_digest: String,
+    /// The trainer's own plain state; none if the model was set aside, and then it has no files.
+    pub trainer: Option<model::TrainerState>,
+    /// What the learner notes of it.
+    pub record: Record,
+}
+
+/// The weights' fingerprint of a run: that of its only model; of several, SHA-256 over them,
+/// ascending by name, each as: length of the name (`u32`), the name, length of the model's digest
+/// (`u32`), that digest in hexadecimal (empty if the model was set aside); numbers little-endian.
+pub fn run_digest(models: &[ModelState]) -> String {
+    if let [model] = models {
+        return model.weights_digest.clone();
+    }
+    let mut models: Vec<_> = models.iter().map(|m| [&m.name, &m.weights_digest]).collect();
+    models.sort();
+    let mut hash = Sha256::new();
+    for text in models.into_iter().flatten() {
+        hash.update((text.len() as u32).to_le_bytes());
+        hash.update(text.as_bytes());
+    }
+    hexadecimal(&hash.finalize())
 }
 
 /// What a file must be like.
@@ -155,15 +185,20 @@ pub(super) fn examine(folder: &Path, epoch: Epoch) -> Found {
     Found::Valid(Box::new(manifest))
 }
 
-/// The sums of every file in the folder.
+/// The sums of every file in the folder, those of the folders within under `FOLDER/FILE`.
 pub(super) fn sums(folder: &Path) -> Result<BTreeMap<String, FileSum>, CheckpointError> {
-    let mut sums = BTreeMap::new();
+    let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(failed("read", folder))? {
         let path = entry.map_err(failed("read", folder))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).expect("we gave the names");
-        sums.insert(name.to_owned(), sum(&path).map_err(failed("read", &path))?);
+        if path.is_dir() {
+            let within = sums(&path)?.into_iter();
+            found.extend(within.map(|(inner, sum)| (format!("{name}/{inner}"), sum)));
+        } else {
+            found.insert(name.to_owned(), sum(&path).map_err(failed("read", &path))?);
+        }
     }
-    Ok(sums)
+    Ok(found)
 }
 
 fn sum(path: &Path) -> io::Result<FileSum> {
@@ -196,22 +231,40 @@ mod tests {
 
     fn manifest(epoch: Epoch) -> Manifest {
         let job = Job::default();
+        let trainer = model::TrainerState {
+            format: 1,
+            settings: job.settings(&job.train, job.shape(&job.model[0], 8)),
+            seed: 1,
+            rows: 257,
+            progress: Default::default(),
+        };
+        let record = Record { prequential_nats: 0.1, ..Record::default() };
         Manifest {
             format: FORMAT,
             version: "0".into(),
             epoch,
             weights_digest: "ab".into(),
             account: Account::default(),
-            counts: Counts { next_sequence: 7, prequential_nats: 0.1, ..Counts::default() },
-            trainer: model::TrainerState {
-                format: 1,
-                settings: job.settings(job.shape(8)),
-                seed: 1,
-                rows: 257,
-                progress: Default::default(),
-            },
+            counts: Counts { next_sequence: 7, ..Counts::default() },
+            models: vec![ModelState {
+                name: "model".into(),
+                weights_digest: "ab".into(),
+                trainer: Some(trainer),
+                record,
+            }],
             files: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn the_digest_of_a_run_is_its_only_model_s_or_one_that_no_order_changes() {
+        let one = manifest(0).models.remove(0);
+        let other = ModelState { name: "other".into(), ..one.clone() };
+        assert_eq!(run_digest(std::slice::from_ref(&one)), "ab");
+        let both = run_digest(&[one.clone(), other.clone()]);
+        assert_eq!(both, run_digest(&[other.clone(), one.clone()]));
+        let swapped = ModelState { weights_digest: "cd".into(), ..other };
+        assert_ne!(both, run_digest(&[one, swapped]));
     }
 
     /// A folder as [`checkpoint::write`] leaves one, of files with any contents.
@@ -219,7 +272,10 @@ mod tests {
         let folder = checkpoint::folder(home, epoch);
         fs::create_dir_all(&folder).expect("room for a folder");
         for (number, bytes) in files.iter().enumerate() {
-            fs::write(folder.join(format!("{number}.arrow")), bytes).expect("room for a file");
+            // Every second one within a folder, as models are.
+            let within = folder.join(if number % 2 == 0 { "." } else { "models" });
+            fs::create_dir_all(&within).expect("room for a folder");
+            fs::write(within.join(format!("{number}.arrow")), bytes).expect("room for a file");
         }
         let files = sums(&folder).expect("readable");
         Manifest { files, ..manifest(epoch) }.write(&folder).expect("room for a manifest");
@@ -246,10 +302,8 @@ mod tests {
                 found => prop_assert!(false, "{:?}", found),
             }
 
-            let mut paths: Vec<_> = fs::read_dir(&folder)
-                .expect("a folder")
-                .map(|entry| entry.expect("an entry").path())
-                .collect();
+            let mut paths: Vec<_> =
+                sums(&folder).expect("readable").into_keys().map(|name| folder.join(name)).collect();
             paths.sort();
             let path = file.get(&paths);
             let mut bytes = fs::read(path).expect("readable");

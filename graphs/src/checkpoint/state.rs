@@ -38,10 +38,8 @@ pub struct Counts {
     pub completed_before: Option<operators::Epoch>,
     /// Bytes of `metrics.jsonl` that belong to the checkpoint.
     pub metrics_bytes: u64,
-    /// Nats of all chunks, each scored before it was trained on.
-    pub prequential_nats: f64,
-    /// Ids of those chunks.
-    pub prequential_ids: u64,
+    /// Seconds of training, over all processes that have run the job.
+    pub training_seconds: f64,
 }
 
 /// What the river knows at a commit.

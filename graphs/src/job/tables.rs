@@ -6,6 +6,8 @@ use model::{Cell, Decay};
 use operators::{vectors, vocabulary::Admission};
 use serde::{Deserialize, Serialize};
 
+use super::Trigger;
+
 /// How the catalogue flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -85,10 +87,12 @@ impl Default for Chunk {
     }
 }
 
-/// The shape of the network.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// A model: its name and the shape of its network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
+    /// What the model is called, and its folder in a checkpoint.
+    pub name: String,
     /// The recurrent cell.
     pub cell: Cell,
     /// Recurrent layers.
@@ -103,11 +107,14 @@ pub struct Model {
     pub dropout: f64,
     /// What `irnn` starts its recurrence from: this much of the identity.
     pub identity: f64,
+    /// What of `[train]` is otherwise for this model; see [`super::Job::train_of`].
+    pub train: toml::Table,
 }
 
 impl Default for Model {
     fn default() -> Self {
         Self {
+            name: "model".into(),
             cell: Cell::Lstm,
             layers: 2,
             hidden: 512,
@@ -115,6 +122,7 @@ impl Default for Model {
             tied: true,
             dropout: 0.0,
             identity: 1.0,
+            train: toml::Table::new(),
         }
     }
 }
@@ -252,8 +260,8 @@ impl Default for Train {
 pub struct HeldOut {
     /// Share of the entries, chosen by a hash of their id.
     pub share: f64,
-    /// Chunks between evaluations on them; 0 evaluates at the end only.
-    pub every_chunks: u64,
+    /// How often models are scored on them; at the end they always are.
+    pub every: Trigger,
     /// Words after which an evaluation during the run stops to take documents; the one at the end
     /// takes all.
     pub words: usize,
@@ -261,7 +269,7 @@ pub struct HeldOut {
 
 impl Default for HeldOut {
     fn default() -> Self {
-        Self { share: 0.02, every_chunks: 10, words: 20_000 }
+        Self { share: 0.02, every: Trigger::Chunks(10), words: 20_000 }
     }
 }
 
@@ -285,14 +293,28 @@ impl Default for Plots {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Commit {
-    /// Seconds from one to the next, at least.
-    pub every_seconds: f64,
+    /// From one to the next, at least; only a closed epoch can be committed.
+    pub every: Trigger,
     /// How many are kept.
     pub keep: usize,
 }
 
 impl Default for Commit {
     fn default() -> Self {
-        Self { every_seconds: 60.0, keep: 3 }
+        Self { every: Trigger::Seconds(60.0), keep: 3 }
+    }
+}
+
+/// What a run tells of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Report {
+    /// How often steps are told of where no terminal shows them.
+    pub print: Trigger,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self { print: Trigger::Seconds(10.0) }
     }
 }

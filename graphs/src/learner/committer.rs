@@ -11,7 +11,7 @@ use crossbeam_channel::{Sender, bounded};
 
 use super::Learner;
 use crate::{
-    checkpoint::{self, CheckpointError, Manifest, State},
+    checkpoint::{self, CheckpointError, Manifest, State, run_digest},
     events::Event,
     ledger::{Fate, Line},
 };
@@ -20,7 +20,8 @@ use crate::{
 pub(super) struct Request {
     pub manifest: Manifest,
     pub state: State,
-    pub model: model::Frozen,
+    /// Those that learn, by their names.
+    pub models: Vec<(String, model::Frozen)>,
     /// The metrics, which must be on the disk as far as the manifest says.
     pub metrics: File,
     /// How long training stood still for the copy.
@@ -49,8 +50,13 @@ impl Committer {
                     source,
                 };
                 request.metrics.sync_data().map_err(unsynced)?;
-                request.manifest.weights_digest = request.model.weights_digest();
-                checkpoint::write(&home, request.manifest, &request.state, &request.model, keep)?;
+                for state in &mut request.manifest.models {
+                    let copy = request.models.iter().find(|(name, _)| *name == state.name);
+                    state.weights_digest =
+                        copy.map(|(_, copy)| copy.weights_digest()).unwrap_or_default();
+                }
+                request.manifest.weights_digest = run_digest(&request.manifest.models);
+                checkpoint::write(&home, request.manifest, &request.state, &request.models, keep)?;
                 list_rejects(&rejects, &request.state.ledger)?;
                 let _nobody_watches = events.send(Event::Committed(epoch, request.stall));
             }

@@ -78,14 +78,19 @@ impl Trainer {
             model: copied(model)?,
             optimizer: copied(self.optimizer.tensors(&parameters))?,
             state: copied(state.chain(learnable))?,
-            trainer: TrainerState {
-                format: FORMAT,
-                settings: self.settings.clone(),
-                seed: self.seed,
-                rows: self.network.rows(),
-                progress: self.progress,
-            },
+            trainer: self.plain_state(),
         })
+    }
+
+    /// What is known of it beside its tensors.
+    pub fn plain_state(&self) -> TrainerState {
+        TrainerState {
+            format: FORMAT,
+            settings: self.settings.clone(),
+            seed: self.seed,
+            rows: self.network.rows(),
+            progress: self.progress,
+        }
     }
 
     /// Copies and writes in one go.
