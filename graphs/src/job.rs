@@ -19,7 +19,7 @@ pub use source::{Aozora, Files, Sample, Source};
 pub use stop::{Reached, Stop, Stopped};
 pub use tables::{
     Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Plots, Report, Schedule,
-    Train, Vectors, Vocabulary,
+    Softmax, Train, Vectors, Vocabulary,
 };
 pub use trigger::{Moment, NoTrigger, Trigger};
 
@@ -282,7 +282,14 @@ impl Job {
     /// The shape of a model's network, its embedding `embedding` wide.
     pub fn shape(&self, model: &Model, embedding: usize) -> model::Shape {
         let Model { cell, layers, hidden, tied, dropout, identity, .. } = *model;
-        model::Shape { cell, layers, hidden, embedding, tied, dropout, identity }
+        let softmax = match model.softmax {
+            Softmax::Full => model::Softmax::Full,
+            Softmax::Adaptive => model::Softmax::Adaptive {
+                cutoffs: model.cutoffs.clone(),
+                reduction: model.reduction,
+            },
+        };
+        model::Shape { cell, layers, hidden, embedding, tied, dropout, identity, softmax }
     }
 
     /// What the trainer wants to know of a model that is trained like this.

@@ -107,8 +107,24 @@ pub struct Model {
     pub dropout: f64,
     /// What `irnn` starts its recurrence from: this much of the identity.
     pub identity: f64,
+    /// The output layer.
+    pub softmax: Softmax,
+    /// The ids at which the clusters of an adaptive softmax begin.
+    pub cutoffs: Vec<usize>,
+    /// How many times narrower each cluster is than the one before it.
+    pub reduction: usize,
     /// What of `[train]` is otherwise for this model; see [`super::Job::train_of`].
     pub train: toml::Table,
+}
+
+/// The output layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Softmax {
+    /// Over all words at once.
+    Full,
+    /// By clusters of words, the later ones narrower.
+    Adaptive,
 }
 
 impl Default for Model {
@@ -122,6 +138,9 @@ impl Default for Model {
             tied: true,
             dropout: 0.0,
             identity: 1.0,
+            softmax: Softmax::Full,
+            cutoffs: vec![2000, 10_000],
+            reduction: 4,
             train: toml::Table::new(),
         }
     }

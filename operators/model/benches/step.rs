@@ -6,7 +6,9 @@ use std::ops::ControlFlow;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use model::optimizer::AdamConstants;
-use model::{Cell, Clip, NewRow, Optimizer, Schedule, Settings, Shape, Trainer, Vectors, device};
+use model::{
+    Cell, Clip, NewRow, Optimizer, Schedule, Settings, Shape, Softmax, Trainer, Vectors, device,
+};
 
 const ROWS: u32 = 20_000;
 const WORDS: u32 = 32 * 64;
@@ -28,6 +30,7 @@ fn step(criterion: &mut Criterion) {
                 tied,
                 dropout: 0.0,
                 identity: 1.0,
+                softmax: Softmax::Full,
             },
             vectors: Vectors::Tuned,
             optimizer: Optimizer::Adam(AdamConstants::default()),

@@ -31,13 +31,13 @@ pub mod trainer;
 pub use clip::Clip;
 pub use device::DeviceChoice;
 pub use error::Error;
-pub use network::{Network, NewRow};
+pub use network::{Network, NewRow, Targets};
 pub use optimizer::Optimizer;
 pub use sample::Sampler;
 pub use schedule::{Decay, Schedule};
 pub use score::Score;
 pub use settings::{Settings, Vectors};
-pub use shape::{Cell, Shape};
+pub use shape::{Cell, Shape, Softmax};
 pub use state::{Frozen, TrainerState};
 pub use trainer::{ChunkReport, Material, StepReport, Trainer};
 

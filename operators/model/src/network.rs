@@ -1,25 +1,29 @@
 //! The network: words in, the probabilities of the next word out.
 //!
-//! An embedding (one row a word), stacked recurrent layers, and a softmax over all words whose
-//! weights are the embedding itself or a table of their own. Rows are only ever appended; existing
+//! An embedding (one row a word), stacked recurrent layers, and a softmax over all words, full or
+//! adaptive, whose weights are the embedding itself or tables of their own. Rows are only ever appended; existing
 //! ones are touched by training alone. Shapes are libtorch's sequence-first: words
 //! `[columns, lanes]`.
 
 mod recurrent;
 mod rows;
+mod softmax;
 
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::error::{Doing, Error};
-use crate::layout::IGNORED;
 use crate::settings::Vectors;
 use crate::shape::Shape;
 use recurrent::Recurrent;
 pub use recurrent::State;
 use rows::Beginning;
+use softmax::Output;
+pub use softmax::Targets;
 
 /// A word to make a row for.
 #[derive(Clone, Copy, Debug)]
@@ -54,10 +58,7 @@ pub struct Network {
     recurrent: Recurrent,
     /// `[embedding, hidden]`, where tied and the two differ.
     projection: Option<Tensor>,
-    /// `[rows, hidden]`, where not tied.
-    output: Option<Tensor>,
-    /// `[rows]`
-    bias: Tensor,
+    output: Output,
     /// `[rows, 1]`: 0 for rows from frozen vectors, else 1. Only where vectors are frozen.
     learnable: Option<Tensor>,
 }
@@ -73,8 +74,6 @@ impl Network {
     ) -> Result<Network, Error> {
         shape.check()?;
         let (embedding, hidden) = (shape.embedding as i64, shape.hidden as i64);
-        let parameter =
-            |size: &[i64]| Tensor::zeros(size, (Kind::Float, device)).set_requires_grad(true);
         let projection = shape.projects().then(|| {
             let mut generator = crate::seed::generator(seed, "projection.weight", 0);
             let bound = 1.0 / (shape.hidden as f32).sqrt();
@@ -88,11 +87,10 @@ impl Network {
             shape: shape.clone(),
             vectors,
             device,
-            embedding: parameter(&[0, embedding]),
+            embedding: Tensor::zeros([0, embedding], (Kind::Float, device)).set_requires_grad(true),
             recurrent: Recurrent::new(shape, seed, device)?,
             projection,
-            output: (!shape.tied).then(|| parameter(&[0, hidden])),
-            bias: parameter(&[0]),
+            output: Output::new(shape, seed, device),
             learnable: (vectors == Vectors::Frozen)
                 .then(|| Tensor::zeros([0, 1], (Kind::Float, device))),
         })
@@ -130,11 +128,9 @@ impl Network {
             let decays = name.starts_with("weight");
             parameters.push(parameter(&format!("recurrent.{name}"), tensor, decays));
         }
-        let projection = self.projection.iter().map(|weight| ("projection.weight", weight, true));
-        let output = self.output.iter().map(|weight| ("output.weight", weight, false));
-        let bias = [("output.bias", &self.bias, false)];
-        let rest = projection.chain(output).chain(bias);
-        parameters.extend(rest.map(|(name, tensor, decays)| parameter(name, tensor, decays)));
+        let projection = self.projection.iter();
+        parameters.extend(projection.map(|weight| parameter("projection.weight", weight, true)));
+        parameters.extend(self.output.parameters());
         parameters
     }
 
@@ -164,11 +160,7 @@ impl Network {
         if self.projection.is_some() {
             self.projection = Some(learning(placed("projection.weight", &[embedding, hidden])?));
         }
-        if self.output.is_some() {
-            self.output = Some(learning(placed("output.weight", &[-1, hidden])?));
-        }
-        self.bias = learning(placed("output.bias", &[-1])?);
-        Ok(())
+        self.output.replace(self.embedding.size()[0] as usize, placed)
     }
 
     /// Puts back which rows learn.
@@ -192,7 +184,6 @@ impl Network {
         }
         let vectors = self.vectors;
         let vector = |row: &NewRow<'_>| row.vector.is_some() && vectors != Vectors::Learned;
-        let parts: Vec<Beginning<'_>> = new.iter().map(|row| Beginning::Parts(row.parts)).collect();
         let beginnings: Vec<Beginning<'_>> = new
             .iter()
             .map(|row| match row.vector {
@@ -202,20 +193,12 @@ impl Network {
             .collect();
         // All that can be refused is refused here, before anything is changed.
         let embedding = grown(&self.embedding, &beginnings, learnt, (seed, "embedding.weight"))?;
-        let output = match &self.output {
-            Some(output) => Some(grown(output, &parts, learnt, (seed, "output.weight"))?),
-            None => None,
-        };
-        let mut bias = host(&self.bias);
-        let old = bias.len();
-        rows::extend_bias(&mut bias, new.len(), learnt);
-        let bias = Tensor::from_slice(&bias[old..]).to_device(self.device);
+        let output = self.output.grown(&embedding, new, learnt, seed)?;
         if let Some(learnable) = &self.learnable {
             let fresh: Vec<f32> = new.iter().map(|row| f32::from(!vector(row))).collect();
             let fresh = Tensor::from_slice(&fresh).view([-1, 1]).to_device(self.device);
             self.learnable = Some(Tensor::cat(&[learnable, &fresh], 0));
         }
-        self.bias = appended(&self.bias, bias);
         self.embedding = embedding;
         self.output = output;
         Ok(())
@@ -229,39 +212,60 @@ impl Network {
         state: &State,
         train: bool,
     ) -> Result<(Tensor, State), Error> {
-        let embedded = Tensor::f_embedding(&self.embedding, words, -1, false, false)
-            .doing("could not look the words up")?;
-        let embedded = self.thinned(embedded, train)?;
+        let embedded = self.thinned(self.embedded(words)?, train)?;
         let (output, state) = self.recurrent.forward(&embedded, state, train)?;
         let output = self.thinned(output, train)?;
-        let features = match &self.projection {
+        Ok((self.projected(output)?, state))
+    }
+
+    /// The embedding's rows of words.
+    pub(crate) fn embedded(&self, words: &Tensor) -> Result<Tensor, Error> {
+        Tensor::f_embedding(&self.embedding, words, -1, false, false)
+            .doing("could not look the words up")
+    }
+
+    /// The features that the last layer's output gives.
+    pub(crate) fn projected(&self, output: Tensor) -> Result<Tensor, Error> {
+        match &self.projection {
             Some(weight) => output
                 .f_linear(weight, None::<&Tensor>)
-                .doing("could not project to the embedding's width")?,
-            None => output,
-        };
-        Ok((features, state))
+                .doing("could not project to the embedding's width"),
+            None => Ok(output),
+        }
     }
 
-    /// The logits of every word, `[places, rows]`, from features `[places, width]`.
+    /// The logits of every word, `[places, rows]`, from features `[places, width]`. Those of an
+    /// adaptive softmax are the logarithms of the probabilities, which are logits too.
     pub fn logits(&self, features: &Tensor) -> Result<Tensor, Error> {
-        let weight = self.output.as_ref().unwrap_or(&self.embedding);
-        features.f_linear(weight, Some(&self.bias)).doing("could not compute the logits")
+        self.output.logits(&self.embedding, features)
     }
 
-    /// The loss of each target in nats, `[places]`, 0 where it is [`IGNORED`]; with
-    /// [`Reduction::Sum`] their sum. Here an adaptive softmax will have its place.
+    /// Brings targets to the device: words, or [`crate::layout::IGNORED`]. They hold until rows are
+    /// appended.
+    pub fn targets(&self, targets: &[i64]) -> Result<Targets, Error> {
+        let all = 0..targets.len();
+        Ok(self.target_windows(targets, std::slice::from_ref(&all))?.remove(0))
+    }
+
+    /// As [`Network::targets`], for each window of `targets` its own, in one transfer.
+    pub fn target_windows(
+        &self,
+        targets: &[i64],
+        windows: &[Range<usize>],
+    ) -> Result<Vec<Targets>, Error> {
+        self.output.target_windows(targets, windows, self.device)
+    }
+
+    /// The loss of each target in nats, `[places]`, 0 where it is [`crate::layout::IGNORED`]; with
+    /// [`Reduction::Sum`] their sum. Places are those of the features, `[.., width]`, in their order.
     pub fn nats(
         &self,
         features: &Tensor,
-        targets: &Tensor,
+        targets: &Targets,
         reduction: Reduction,
     ) -> Result<Tensor, Error> {
         let width = *features.size().last().expect("features have a width");
-        let logits = self.logits(&features.reshape([-1, width]))?;
-        logits
-            .f_cross_entropy_loss(&targets.reshape([-1]), None::<&Tensor>, reduction, IGNORED, 0.0)
-            .doing("could not compute the loss")
+        self.output.nats(&self.embedding, &features.reshape([-1, width]), targets, reduction)
     }
 
     /// Applies dropout in training.

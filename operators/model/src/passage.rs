@@ -27,8 +27,8 @@ impl Network {
                 inputs.rotate_right(1);
                 inputs[0] = i64::from(before);
                 before = *window.last().expect("windows are not empty");
-                let [inputs, targets] = [inputs, targets]
-                    .map(|words| Tensor::from_slice(&words).view([-1, 1]).to_device(self.device()));
+                let inputs = Tensor::from_slice(&inputs).view([-1, 1]).to_device(self.device());
+                let targets = self.targets(&targets)?;
                 let (features, next) = self.features(&inputs, &state, false)?;
                 state = next;
                 let nats = self.nats(&features, &targets, Reduction::None)?.reshape([-1]);
@@ -52,7 +52,7 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::{Cell, NewRow, Shape, Vectors};
+    use crate::{Cell, NewRow, Shape, Softmax, Vectors};
 
     #[test]
     fn a_passage_word_by_word_adds_up_to_its_score() {
@@ -64,6 +64,7 @@ mod tests {
             tied: true,
             dropout: 0.5,
             identity: 1.0,
+            softmax: Softmax::Full,
         };
         let mut network = Network::new(&shape, Vectors::Learned, 3, Device::Cpu).expect("a shape");
         let row = NewRow { vector: None, parts: &[] };

@@ -114,8 +114,8 @@ impl Network {
                 }
                 scores[lane].targets += (words.len() - start).min(columns) as u64;
             }
-            let [inputs, targets] = [&inputs, &targets]
-                .map(|words| Tensor::from_slice(words).view(size).to_device(self.device()));
+            let inputs = Tensor::from_slice(&inputs).view(size).to_device(self.device());
+            let targets = self.targets(&targets)?;
             state = state.first_lanes(lanes as i64);
             let (features, next) = self.features(&inputs, &state, false)?;
             state = next;

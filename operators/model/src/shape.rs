@@ -35,6 +35,22 @@ impl Cell {
     }
 }
 
+/// The output layer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Softmax {
+    /// A logit for every word, every time.
+    #[default]
+    Full,
+    /// Grave et al. 2017: frequent words at full width, the others in clusters, ever narrower.
+    Adaptive {
+        /// The rows at which clusters begin, ascending; the last has no end.
+        cutoffs: Vec<usize>,
+        /// How many times narrower each cluster is than the one before it.
+        reduction: usize,
+    },
+}
+
 /// The shape of a network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +75,40 @@ pub struct Shape {
     /// below 1 it fades (the paper used 0.01 for speech).
     #[serde(default = "whole")]
     pub identity: f64,
+    /// The output layer.
+    #[serde(default)]
+    pub softmax: Softmax,
+}
+
+impl Softmax {
+    /// Refuses clusters that overlap or have no width.
+    fn check(&self) -> Result<(), Error> {
+        let Softmax::Adaptive { cutoffs, reduction } = self else { return Ok(()) };
+        let ascending = cutoffs.windows(2).all(|pair| pair[0] < pair[1]);
+        if cutoffs.is_empty() || cutoffs[0] == 0 || !ascending {
+            return Err(Error::Setting {
+                name: "model.cutoffs",
+                found: format!("{cutoffs:?}"),
+                advice: "use one row number or more, above 0 and ascending",
+            });
+        }
+        if *reduction == 0 {
+            let (name, found) = ("model.reduction", "0".to_owned());
+            return Err(Error::Setting { name, found, advice: "use 1 or more" });
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Softmax {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Softmax::Full => write!(f, "full"),
+            Softmax::Adaptive { cutoffs, reduction } => {
+                write!(f, "adaptive (cutoffs {cutoffs:?}, reduction {reduction})")
+            }
+        }
+    }
 }
 
 fn whole() -> f64 {
@@ -69,6 +119,20 @@ impl Shape {
     /// Whether a projection lies between the last layer and the output.
     pub fn projects(&self) -> bool {
         self.tied && self.hidden != self.embedding
+    }
+
+    /// How wide the features are that the output layer reads.
+    pub fn features(&self) -> usize {
+        if self.tied { self.embedding } else { self.hidden }
+    }
+
+    /// How wide the rows of a cluster are, counted from 0; 1 at least. Of a full softmax, as wide as
+    /// the features.
+    pub fn narrow(&self, cluster: usize) -> usize {
+        let Softmax::Adaptive { reduction, .. } = self.softmax else { return self.features() };
+        let divisor =
+            u32::try_from(cluster + 1).ok().and_then(|power| reduction.checked_pow(power));
+        divisor.map_or(1, |divisor| (self.features() / divisor).max(1))
     }
 
     /// Refuses shapes that no network can have.
@@ -98,6 +162,6 @@ impl Shape {
                 advice: "use a value above 0, up to 1",
             });
         }
-        Ok(())
+        self.softmax.check()
     }
 }

@@ -245,6 +245,7 @@ fn match_settings(found: &Settings, wanted: &Settings) -> Result<(), Error> {
         ("model.hidden", f.hidden.to_string(), w.hidden.to_string()),
         ("model.embedding", f.embedding.to_string(), w.embedding.to_string()),
         ("model.tied", f.tied.to_string(), w.tied.to_string()),
+        ("model.softmax", f.softmax.to_string(), w.softmax.to_string()),
         (
             "vectors.use_as",
             format!("{:?}", found.vectors).to_lowercase(),

@@ -21,7 +21,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -29,8 +29,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Reduction, Tensor};
 
 use crate::error::Doing;
-use crate::layout::lay_out;
-use crate::network::{NewRow, Parameter, State};
+use crate::layout::{Window, lay_out};
+use crate::network::{NewRow, Parameter, State, Targets};
 use crate::optimizer::OptimizerState;
 use crate::{DOCUMENT, Error, Network, Settings, seed};
 pub use replay::Material;
@@ -157,10 +157,10 @@ impl Trainer {
         let Settings { batch, sequence, passes, .. } = self.settings;
         let layout = lay_out(words, self.progress.last_word, batch, sequence);
         let windows = &layout.windows;
-        let [inputs, targets] = [&layout.inputs, &layout.targets];
-        let [inputs, targets] = [placed(inputs, batch, device)?, placed(targets, batch, device)?];
+        let inputs = placed(&layout.inputs, batch, device)?;
+        let targets = self.network.target_windows(&layout.targets, &places(windows, batch))?;
         let mut replay =
-            Replay::lay_out(replayed, layout.columns, windows, &self.settings, device)?;
+            Replay::lay_out(replayed, layout.columns, windows, &self.settings, &self.network)?;
         let before_chunk = self.state.last_lane();
         for pass in 0..passes {
             self.state = self.state.rolled(&before_chunk);
@@ -168,13 +168,14 @@ impl Trainer {
                 replay.begin(&self.settings, device);
             }
             for (number, window) in windows.iter().enumerate() {
-                let [input, target] =
-                    [&inputs, &targets].map(|words| columns_of(words, &window.columns));
-                let own = Own { input, target, targets: window.targets };
+                let own = Own {
+                    input: columns_of(&inputs, &window.columns),
+                    target: &targets[number],
+                    targets: window.targets,
+                };
                 let beside = replay.as_mut().map(|replay| Beside {
                     input: columns_of(&replay.inputs, &window.columns),
-                    target: columns_of(&replay.targets, &window.columns),
-                    targets: replay.counts[number],
+                    window: number,
                     replay,
                 });
                 let entry = self.step(pass, &own, beside)?;
@@ -190,7 +191,12 @@ impl Trainer {
     }
 
     /// One optimizer step on one window.
-    fn step(&mut self, pass: u32, own: &Own, beside: Option<Beside<'_>>) -> Result<Entry, Error> {
+    fn step(
+        &mut self,
+        pass: u32,
+        own: &Own<'_>,
+        beside: Option<Beside<'_>>,
+    ) -> Result<Entry, Error> {
         let step = self.progress.steps + 1;
         let learning_rate = self.settings.schedule.rate(step, self.progress.rewarmed);
         let dropout = self.settings.shape.dropout > 0.0;
@@ -210,7 +216,7 @@ impl Trainer {
         let parameters = self.network.parameters();
         let loss = match (&window.beside, &beside) {
             (Some((nats, _)), Some(beside)) => {
-                (&window.nats + nats) / (own.targets + beside.targets) as f64
+                (&window.nats + nats) / (own.targets + beside.replay.counts[beside.window]) as f64
             }
             _ => &window.nats / own.targets as f64,
         };
@@ -242,13 +248,13 @@ impl Trainer {
     /// The sums of a window's losses from the carried states, and the states after it.
     fn window_nats(
         &self,
-        own: &Own,
+        own: &Own<'_>,
         beside: Option<&Beside<'_>>,
         train: bool,
     ) -> Result<WindowNats, Error> {
         let Some(beside) = beside else {
             let (features, state) = self.network.features(&own.input, &self.state, train)?;
-            let nats = self.network.nats(&features, &own.target, Reduction::Sum)?;
+            let nats = self.network.nats(&features, own.target, Reduction::Sum)?;
             return Ok(WindowNats { nats, state, beside: None });
         };
         let (lanes, more) = (self.settings.batch as i64, beside.replay.lanes());
@@ -261,24 +267,28 @@ impl Trainer {
         };
         Ok(WindowNats {
             nats: nats(0, lanes, &own.target)?,
-            beside: Some((nats(lanes, more, &beside.target)?, state.lanes_from(lanes))),
+            beside: Some((
+                nats(lanes, more, &beside.replay.targets[beside.window])?,
+                state.lanes_from(lanes),
+            )),
             state: state.first_lanes(lanes),
         })
     }
 }
 
 /// A window of the chunk's own lanes, `[columns, batch]`.
-struct Own {
+struct Own<'a> {
     input: Tensor,
-    target: Tensor,
+    target: &'a Targets,
+    /// How many there are.
     targets: usize,
 }
 
 /// The same window of the replayed lanes.
 struct Beside<'a> {
     input: Tensor,
-    target: Tensor,
-    targets: usize,
+    /// The window's number.
+    window: usize,
     replay: &'a mut Replay,
 }
 
@@ -289,7 +299,7 @@ struct WindowNats {
     beside: Option<(Tensor, State)>,
 }
 
-fn columns_of(words: &Tensor, columns: &std::ops::Range<usize>) -> Tensor {
+fn columns_of(words: &Tensor, columns: &Range<usize>) -> Tensor {
     words.narrow(0, columns.start as i64, columns.len() as i64)
 }
 
@@ -300,12 +310,22 @@ fn placed(words: &[i64], lanes: usize, device: Device) -> Result<Tensor, Error> 
         .doing("could not bring a chunk to the device")
 }
 
-/// The gradients of `loss`, each the parameter's own.
+/// The places of windows in a layout of `lanes` lanes, column after column.
+fn places(windows: &[Window], lanes: usize) -> Vec<Range<usize>> {
+    let places = |window: &Window| window.columns.start * lanes..window.columns.end * lanes;
+    windows.iter().map(places).collect()
+}
+
+/// The gradients of `loss`, each the parameter's own; zeros for those that it does not reach, as for
+/// a cluster of words none of which was to be predicted.
 fn gradients(loss: &Tensor, parameters: &[Parameter<'_>]) -> Result<Vec<Tensor>, Error> {
     let tensors: Vec<&Tensor> = parameters.iter().map(|parameter| parameter.tensor).collect();
     let gradients = Tensor::f_run_backward(&[loss], &tensors, false, false)
         .doing("could not compute the gradients")?;
-    Ok(owned(gradients))
+    let reached = |(gradient, tensor): (Tensor, &&Tensor)| {
+        if gradient.defined() { gradient } else { tensor.detach().zeros_like() }
+    };
+    Ok(owned(gradients.into_iter().zip(&tensors).map(reached).collect()))
 }
 
 /// Makes gradients contiguous, because kernels step through them as through their parameters, and

@@ -99,6 +99,24 @@ pub(super) fn extend_bias(bias: &mut Vec<f32>, count: usize, learnt: bool) {
     }
 }
 
+/// Appends output biases within a cluster: 0 before anything is learnt, and in a cluster that opens,
+/// whose rows are all equally new; afterwards a tenth ([`RESERVE`]) of the mean share of those
+/// before it. A mean of logarithms, as in [`extend_bias`], would fall by ln 10 · ln n while a cluster
+/// grows n-fold: one that opened with 500 rows would begin its 30,000th at 10⁻⁴ of a share.
+pub(super) fn extend_tail(bias: &mut Vec<f32>, count: usize, learnt: bool) {
+    if !learnt || bias.is_empty() {
+        return bias.resize(bias.len() + count, 0.0);
+    }
+    let largest = bias.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let share = |bias: f32| f64::from(bias - largest).exp();
+    let mut sum: f64 = bias.iter().map(|&bias| share(bias)).sum();
+    for _ in 0..count {
+        let new = ((sum / bias.len() as f64).ln() - RESERVE) as f32 + largest;
+        sum += share(new);
+        bias.push(new);
+    }
+}
+
 fn column_sums(table: &[f32], width: usize) -> Vec<f64> {
     let mut sums = vec![0.0; width];
     table.chunks_exact(width).for_each(|row| add_row(&mut sums, row));
@@ -194,5 +212,23 @@ mod tests {
         let mut unlearnt = vec![0.0];
         extend_bias(&mut unlearnt, 1, false);
         assert_eq!(unlearnt, [0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_new_bias_in_a_tail_begins_with_a_tenth_of_the_mean_share() {
+        let mut bias = vec![1.0, 3.0];
+        extend_tail(&mut bias, 2, true);
+        // (e¹ + e³) / 2 / 10, then (e¹ + e³ + that) / 3 / 10
+        let first = (1f64.exp() + 3f64.exp()) / 20.0;
+        let second = (1f64.exp() + 3f64.exp() + first) / 30.0;
+        assert!((f64::from(bias[2]) - first.ln()).abs() < 1e-6, "{bias:?}");
+        assert!((f64::from(bias[3]) - second.ln()).abs() < 1e-6, "{bias:?}");
+        let mut unlearnt = vec![];
+        extend_tail(&mut unlearnt, 2, false);
+        assert_eq!(unlearnt, [0.0, 0.0]);
+
+        let mut opening = vec![];
+        extend_tail(&mut opening, 2, true);
+        assert_eq!(opening, [0.0, 0.0]);
     }
 }

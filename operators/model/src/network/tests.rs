@@ -5,15 +5,24 @@ use std::collections::HashMap;
 use tch::{Device, Tensor};
 
 use super::*;
-use crate::shape::Cell;
+use crate::shape::{Cell, Softmax};
 
 const WORDS: [i64; 6] = [0, 3, 1, 4, 4, 2];
 
-fn shape(cell: Cell, tied: bool) -> Shape {
-    Shape { cell, layers: 2, hidden: 5, embedding: 3, tied, dropout: 0.0, identity: 1.0 }
+pub(super) fn shape(cell: Cell, tied: bool) -> Shape {
+    Shape {
+        cell,
+        layers: 2,
+        hidden: 5,
+        embedding: 3,
+        tied,
+        dropout: 0.0,
+        identity: 1.0,
+        softmax: Softmax::Full,
+    }
 }
 
-fn network(shape: &Shape, rows: usize) -> Network {
+pub(super) fn network(shape: &Shape, rows: usize) -> Network {
     let mut network = Network::new(shape, Vectors::Tuned, 11, Device::Cpu).expect("a valid shape");
     let unknown = NewRow { vector: None, parts: &[] };
     network.append_rows(&vec![unknown; rows], 11, false).expect("unknown words need nothing");
@@ -112,7 +121,7 @@ fn logits_and_losses_are_those_of_the_formulas_for_every_cell() {
         for tied in [true, false] {
             let network = network(&shape(cell, tied), 5);
             // Not zero, so that forgetting it would show.
-            let mut bias = network.bias.detach();
+            let mut bias = network.parameters().pop().expect("the output's bias").tensor.detach();
             bias.copy_(&Tensor::from_slice(&[0.1f32, -0.2, 0.3, 0.0, 0.5]));
             if cell == Cell::Irnn {
                 // Its input weights start at 0.001: too small for the comparison to see the cell.
@@ -204,13 +213,14 @@ fn documents_in_company_score_as_each_in_one_sweep_from_a_fresh_state() {
             Tensor::from_slice(&words.map(i64::from).collect::<Vec<_>>()).view([-1, 1])
         };
         let inputs = [0].into_iter().chain(document.iter().copied()).take(document.len());
-        let (inputs, targets) =
-            (column(&mut inputs.into_iter()), column(&mut document.iter().copied()));
+        let inputs = column(&mut inputs.into_iter());
+        let targets: Vec<i64> = document.iter().copied().map(i64::from).collect();
         let state = State::zeros(&network.shape, 1, Device::Cpu);
         let expected = if document.is_empty() {
             0.0 // libtorch refuses sequences without a column
         } else {
             let (features, _) = network.features(&inputs, &state, false).expect("CPU");
+            let targets = network.targets(&targets).expect("CPU");
             let nats = network.nats(&features, &targets, Reduction::Sum).expect("CPU");
             nats.double_value(&[])
         };

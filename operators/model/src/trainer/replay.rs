@@ -3,9 +3,9 @@
 
 use tch::{Device, Tensor};
 
-use super::{State, placed};
+use super::{State, placed, places};
 use crate::layout::{IGNORED, Window, lay_out};
-use crate::{DOCUMENT, Error, Settings};
+use crate::{DOCUMENT, Error, Network, Settings, Targets};
 
 /// What a trainer is given to learn at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +28,8 @@ impl<'a, T: AsRef<[u32]> + ?Sized> From<&'a T> for Material<'a> {
 pub(super) struct Replay {
     /// `[columns, lanes]`
     pub inputs: Tensor,
-    /// `[columns, lanes]`
-    pub targets: Tensor,
+    /// Each window's.
+    pub targets: Vec<Targets>,
     /// Where the lanes stand: from zero at the beginning of each sweep, and never carried on.
     pub state: State,
     /// How many targets each window has here.
@@ -45,7 +45,7 @@ impl Replay {
         columns: usize,
         windows: &[Window],
         settings: &Settings,
-        device: Device,
+        network: &Network,
     ) -> Result<Option<Replay>, Error> {
         if words.is_empty() {
             return Ok(None);
@@ -54,14 +54,16 @@ impl Replay {
         let mut layout = lay_out(words, DOCUMENT, lanes, settings.sequence);
         layout.inputs.resize(columns * lanes, i64::from(DOCUMENT));
         layout.targets.resize(columns * lanes, IGNORED);
-        let counts = windows.iter().map(|window| {
-            let places = window.columns.start * lanes..window.columns.end * lanes;
-            layout.targets[places].iter().filter(|&&target| target != IGNORED).count()
+        let places = places(windows, lanes);
+        let counts = places.iter().map(|places| {
+            let targets = &layout.targets[places.clone()];
+            targets.iter().filter(|&&target| target != IGNORED).count()
         });
+        let device = network.device();
         Ok(Some(Replay {
             counts: counts.collect(),
             inputs: placed(&layout.inputs, lanes, device)?,
-            targets: placed(&layout.targets, lanes, device)?,
+            targets: network.target_windows(&layout.targets, &places)?,
             state: State::zeros(&settings.shape, lanes, device),
             lanes,
         }))

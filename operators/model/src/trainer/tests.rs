@@ -7,7 +7,7 @@ use tch::Device;
 use super::*;
 use crate::network::host;
 use crate::optimizer::AdamConstants;
-use crate::{Cell, Clip, Decay, Optimizer, Schedule, Score, Shape, Vectors, state};
+use crate::{Cell, Clip, Decay, Optimizer, Schedule, Score, Shape, Softmax, Vectors, state};
 
 const ADAM: Optimizer =
     Optimizer::Adam(AdamConstants { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 });
@@ -25,6 +25,7 @@ fn settings() -> Settings {
             tied: true,
             dropout: 0.0,
             identity: 0.9,
+            softmax: Softmax::Full,
         },
         vectors: Vectors::Tuned,
         optimizer: ADAM,
@@ -68,6 +69,14 @@ fn every_cell_learns_a_cycle_almost_to_certainty() {
         let last = (0..25).map(|_| learn(&mut trainer, &cycle).prequential.mean()).last();
         assert!(last.expect("25 chunks") < 0.05, "{cell:?} ends at {last:?}");
     }
+    for tied in [true, false] {
+        let mut settings = settings();
+        let softmax = Softmax::Adaptive { cutoffs: vec![3, 5], reduction: 2 };
+        settings.shape = Shape { layers: 1, hidden: 24, tied, softmax, ..settings.shape };
+        let mut trainer = trainer(&settings, 7);
+        let last = (0..25).map(|_| learn(&mut trainer, &cycle).prequential.mean()).last();
+        assert!(last.expect("25 chunks") < 0.05, "an adaptive softmax ends at {last:?}");
+    }
 }
 
 /// Four chunks, before each of which rows are appended; saved and loaded before those named.
@@ -106,6 +115,21 @@ fn a_trainer_that_is_saved_and_loaded_goes_on_bit_for_bit() {
             for reload_before in [&[1][..], &[3], &[0, 2], &[1, 2, 3]] {
                 assert_eq!(unbroken, history(&settings, reload_before), "{reload_before:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn an_adaptive_softmax_goes_on_bit_for_bit_while_its_clusters_open() {
+    for (tied, vectors) in [(true, Vectors::Frozen), (false, Vectors::Tuned)] {
+        // From 4 rows to 16: the second chunk opens one cluster, the third another, both grow.
+        let mut settings = settings();
+        let softmax = Softmax::Adaptive { cutoffs: vec![8, 12], reduction: 2 };
+        settings.shape = Shape { tied, softmax, dropout: 0.3, ..settings.shape };
+        settings.vectors = vectors;
+        let unbroken = history(&settings, &[]);
+        for reload_before in [&[1][..], &[2], &[3], &[1, 2, 3]] {
+            assert_eq!(unbroken, history(&settings, reload_before), "{reload_before:?}");
         }
     }
 }
@@ -349,6 +373,12 @@ fn a_checkpoint_of_another_shape_is_refused_and_other_rates_are_taken() {
     let error = Trainer::load(folder.path(), &other, Device::Cpu).expect_err("another shape");
     let expected = "the checkpoint has `model.hidden` 12, the job asks for 13; use the \
                     checkpoint's, or begin a new run";
+    assert_eq!(error.to_string(), expected);
+    let mut other = settings.clone();
+    other.shape.softmax = Softmax::Adaptive { cutoffs: vec![2], reduction: 4 };
+    let error = Trainer::load(folder.path(), &other, Device::Cpu).expect_err("another softmax");
+    let expected = "the checkpoint has `model.softmax` full, the job asks for adaptive (cutoffs \
+                    [2], reduction 4); use the checkpoint's, or begin a new run";
     assert_eq!(error.to_string(), expected);
     let slower = Settings { schedule: Schedule::constant(1e-4), passes: 1, ..settings };
     let trainer = Trainer::load(folder.path(), &slower, Device::Cpu).expect("only rates differ");

@@ -1,0 +1,385 @@
+//! The output layer: features in, the probability of each word out.
+//!
+//! The **full** softmax gives each row a logit, `row · features + bias`. The **adaptive** softmax
+//! (Grave et al. 2017) does so for the rows below the first cutoff alone, the head, and gives the
+//! head one entry more for each cluster of later rows. Within cluster `k` (from 0) a softmax of its
+//! own reads the features through a projection to `width / reductionᵏ⁺¹`; a word's probability is its
+//! cluster's times its own within it. Ids come in order of admission, so roughly by frequency, and
+//! most targets never leave the head.
+//!
+//! Rows are appended, so clusters open as the vocabulary reaches them, and the last one has no end. A
+//! cluster without rows has no entry in the head, and so no probability. A new row begins within its
+//! cluster and takes from its neighbours there alone.
+
+mod targets;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use tch::{Device, Kind, Reduction, Tensor};
+
+use super::rows::{self, Beginning};
+use super::{NewRow, Parameter, appended, grown, host, parameter};
+use crate::error::{Doing, Error};
+use crate::layout::IGNORED;
+use crate::seed;
+use crate::shape::{Shape, Softmax};
+use targets::TailTargets;
+pub use targets::Targets;
+
+/// The output layer's tensors. A full softmax is a head without end.
+#[derive(Debug)]
+pub(super) struct Output {
+    /// `[head rows, width]`; where tied, the embedding's first rows take its place.
+    weight: Option<Tensor>,
+    /// `[head rows]`
+    bias: Tensor,
+    /// Only of an adaptive softmax.
+    clusters: Option<Clusters>,
+}
+
+#[derive(Debug)]
+struct Clusters {
+    /// The rows at which clusters begin.
+    cutoffs: Vec<usize>,
+    /// `[open clusters, width]`: their entries in the head.
+    weight: Tensor,
+    /// `[open clusters]`
+    bias: Tensor,
+    /// All clusters, open or not.
+    tails: Vec<Tail>,
+}
+
+#[derive(Debug)]
+struct Tail {
+    /// `[narrow, width]`
+    projection: Tensor,
+    /// `[rows of the cluster, narrow]`
+    weight: Tensor,
+    /// `[rows of the cluster]`
+    bias: Tensor,
+}
+
+impl Output {
+    /// A fresh layer without rows that reads features `width` wide.
+    pub fn new(shape: &Shape, seed: u64, device: Device) -> Output {
+        let width = shape.features() as i64;
+        let empty =
+            |size: &[i64]| Tensor::zeros(size, (Kind::Float, device)).set_requires_grad(true);
+        let clusters = match &shape.softmax {
+            Softmax::Full => None,
+            Softmax::Adaptive { cutoffs, .. } => Some(Clusters {
+                cutoffs: cutoffs.clone(),
+                weight: empty(&[0, width]),
+                bias: empty(&[0]),
+                tails: (0..cutoffs.len())
+                    .map(|cluster| {
+                        let narrow = shape.narrow(cluster) as i64;
+                        Tail {
+                            projection: projection(shape, cluster, seed).to_device(device),
+                            weight: empty(&[0, narrow]),
+                            bias: empty(&[0]),
+                        }
+                    })
+                    .map(|tail| Tail {
+                        projection: tail.projection.set_requires_grad(true),
+                        ..tail
+                    })
+                    .collect(),
+            }),
+        };
+        Output { weight: (!shape.tied).then(|| empty(&[0, width])), bias: empty(&[0]), clusters }
+    }
+
+    /// What training changes, in a fixed order.
+    pub fn parameters(&self) -> Vec<Parameter<'_>> {
+        let mut parameters: Vec<Parameter<'_>> =
+            self.weight.iter().map(|weight| parameter("output.weight", weight, false)).collect();
+        parameters.push(parameter("output.bias", &self.bias, false));
+        if let Some(clusters) = &self.clusters {
+            parameters.push(parameter("output.clusters.weight", &clusters.weight, false));
+            parameters.push(parameter("output.clusters.bias", &clusters.bias, false));
+            for (cluster, tail) in clusters.tails.iter().enumerate() {
+                let tensors = [&tail.projection, &tail.weight, &tail.bias];
+                parameters.extend(
+                    tail_names(cluster)
+                        .iter()
+                        .zip(tensors)
+                        .zip([true, false, false])
+                        .map(|((name, tensor), decays)| parameter(name, tensor, decays)),
+                );
+            }
+        }
+        parameters
+    }
+
+    /// The layer for `rows` rows with tensors read from a file; `take` gives the tensor of a name
+    /// and a size, on its device.
+    pub fn replace(
+        &mut self,
+        rows: usize,
+        mut take: impl FnMut(&str, &[i64]) -> Result<Tensor, Error>,
+    ) -> Result<(), Error> {
+        let mut take = |name: &str, tensor: &mut Tensor, count: Option<usize>| {
+            let mut size = tensor.size();
+            size[0] = count.map_or(size[0], |count| count as i64);
+            *tensor = take(name, &size)?.set_requires_grad(true);
+            Ok::<(), Error>(())
+        };
+        let head = self.head_rows(rows);
+        if let Some(weight) = &mut self.weight {
+            take("output.weight", weight, Some(head))?;
+        }
+        take("output.bias", &mut self.bias, Some(head))?;
+        let Some(clusters) = &mut self.clusters else { return Ok(()) };
+        let spans = spans(&clusters.cutoffs, rows);
+        take("output.clusters.weight", &mut clusters.weight, Some(spans.len()))?;
+        take("output.clusters.bias", &mut clusters.bias, Some(spans.len()))?;
+        for (cluster, tail) in clusters.tails.iter_mut().enumerate() {
+            let rows = spans.get(cluster).map_or(0, Range::len);
+            let [projection, weight, bias] = tail_names(cluster);
+            take(&projection, &mut tail.projection, None)?;
+            take(&weight, &mut tail.weight, Some(rows))?;
+            take(&bias, &mut tail.bias, Some(rows))?;
+        }
+        Ok(())
+    }
+
+    /// The layer with a row for each new word; `embedding` has them already. Changes nothing itself,
+    /// so that the caller may still refuse.
+    pub fn grown(
+        &self,
+        embedding: &Tensor,
+        new: &[NewRow<'_>],
+        learnt: bool,
+        seed: u64,
+    ) -> Result<Output, Error> {
+        let rows = embedding.size()[0] as usize;
+        let old = rows - new.len();
+        let for_head = self.head_rows(rows) - self.head_rows(old);
+        let parts: Vec<Beginning<'_>> =
+            new[..for_head].iter().map(|row| Beginning::Parts(row.parts)).collect();
+        let weight = match &self.weight {
+            Some(weight) => Some(grown(weight, &parts, learnt, (seed, "output.weight"))?),
+            None => None,
+        };
+        let bias = grown_bias(&self.bias, |bias| rows::extend_bias(bias, for_head, learnt));
+        let mut output = Output { weight, bias, clusters: None };
+        if let Some(clusters) = &self.clusters {
+            let table = output.head_weight(embedding, self.head_rows(rows));
+            let head = (&table, &output.bias);
+            output.clusters = Some(clusters.grown(head, (old, rows), new, learnt, seed)?);
+        }
+        Ok(output)
+    }
+
+    /// The logits of every word, `[places, rows]`, from features `[places, width]`. Those of an
+    /// adaptive softmax are the logarithms of the probabilities.
+    pub fn logits(&self, embedding: &Tensor, features: &Tensor) -> Result<Tensor, Error> {
+        let head = self.head(embedding, features).doing("could not compute the logits")?;
+        let Some(clusters) = &self.clusters else { return Ok(head) };
+        let rows = self.bias.size()[0];
+        let logits = || {
+            let head = head.f_log_softmax(-1, None)?;
+            let mut parts = vec![head.f_narrow(1, 0, rows)?];
+            for (cluster, tail) in clusters.tails[..clusters.open()].iter().enumerate() {
+                let entry = head.f_narrow(1, rows + cluster as i64, 1)?;
+                parts.push(tail.logits(features)?.f_log_softmax(-1, None)?.f_add(&entry)?);
+            }
+            Tensor::f_cat(&parts, 1)
+        };
+        logits().doing("could not compute the logits")
+    }
+
+    /// The loss of each target in nats, `[places]`, 0 where it is [`IGNORED`]; with
+    /// [`Reduction::Sum`] their sum, with [`Reduction::Mean`] that by the number of targets.
+    /// Features are `[places, width]`.
+    pub fn nats(
+        &self,
+        embedding: &Tensor,
+        features: &Tensor,
+        targets: &Targets,
+        reduction: Reduction,
+    ) -> Result<Tensor, Error> {
+        let each = matches!(reduction, Reduction::None);
+        let inner = if each { Reduction::None } else { Reduction::Sum };
+        let loss = |logits: Tensor, targets: &Tensor| {
+            logits.f_cross_entropy_loss(targets, None::<&Tensor>, inner, IGNORED, 0.0)
+        };
+        let nats = || {
+            let mut nats = loss(self.head(embedding, features)?, &targets.head)?;
+            for TailTargets { cluster, places, rows } in &targets.tails {
+                let clusters = self.clusters.as_ref().expect("targets are sorted by our cutoffs");
+                let features = features.f_index_select(0, places)?;
+                let more = loss(clusters.tails[*cluster].logits(&features)?, rows)?;
+                nats = match each {
+                    true => nats.f_index_add(0, places, &more)?,
+                    false => nats.f_add(&more)?,
+                };
+            }
+            match reduction {
+                Reduction::Mean => nats.f_div_scalar(targets.count as f64),
+                _ => Ok(nats),
+            }
+        };
+        nats().doing("could not compute the loss")
+    }
+
+    /// Brings windows of `targets` to the device, all in one transfer.
+    pub fn target_windows(
+        &self,
+        targets: &[i64],
+        windows: &[Range<usize>],
+        device: Device,
+    ) -> Result<Vec<Targets>, Error> {
+        let cutoffs = self.clusters.as_ref().map_or(&[][..], |clusters| &clusters.cutoffs);
+        Targets::place(targets, windows, cutoffs, device)
+    }
+
+    fn head_rows(&self, rows: usize) -> usize {
+        self.clusters.as_ref().map_or(rows, |clusters| clusters.cutoffs[0].min(rows))
+    }
+
+    /// The logits of the head's rows, then of the open clusters' entries.
+    fn head(&self, embedding: &Tensor, features: &Tensor) -> Result<Tensor, tch::TchError> {
+        let weight = self.head_weight(embedding, self.bias.size()[0] as usize);
+        match self.clusters.as_ref().filter(|clusters| clusters.open() > 0) {
+            None => features.f_linear(&weight, Some(&self.bias)),
+            Some(clusters) => {
+                let weight = Tensor::f_cat(&[&weight, &clusters.weight], 0)?;
+                let bias = Tensor::f_cat(&[&self.bias, &clusters.bias], 0)?;
+                features.f_linear(&weight, Some(&bias))
+            }
+        }
+    }
+
+    fn head_weight(&self, embedding: &Tensor, rows: usize) -> Tensor {
+        match &self.weight {
+            Some(weight) => weight.shallow_clone(),
+            None if rows == embedding.size()[0] as usize => embedding.shallow_clone(),
+            None => embedding.narrow(0, 0, rows as i64),
+        }
+    }
+}
+
+impl Clusters {
+    /// How many have rows.
+    fn open(&self) -> usize {
+        self.bias.size()[0] as usize
+    }
+
+    /// Clusters for `rows` rows, where there were `old`. An entry begins as a new row of the head,
+    /// whose weight and bias are given.
+    fn grown(
+        &self,
+        (head_weight, head_bias): (&Tensor, &Tensor),
+        (old, rows): (usize, usize),
+        new: &[NewRow<'_>],
+        learnt: bool,
+        seed: u64,
+    ) -> Result<Clusters, Error> {
+        let spans = spans(&self.cutoffs, rows);
+        let opening = spans.len() - self.open();
+        let (mut weight, mut bias) = (self.weight.shallow_clone(), self.bias.shallow_clone());
+        if opening > 0 {
+            let table = tch::no_grad(|| Tensor::cat(&[head_weight, &self.weight], 0));
+            let unknown = vec![Beginning::Parts(&[]); opening];
+            let table = grown(&table, &unknown, learnt, (seed, "output.clusters.weight"))?;
+            let fresh = table.detach().narrow(0, -(opening as i64), opening as i64);
+            weight = appended(&self.weight, fresh);
+            let table = tch::no_grad(|| Tensor::cat(&[head_bias, &self.bias], 0));
+            let table = grown_bias(&table, |bias| rows::extend_bias(bias, opening, learnt));
+            let fresh = table.detach().narrow(0, -(opening as i64), opening as i64);
+            bias = appended(&self.bias, fresh);
+        }
+        let tails = self.tails.iter().enumerate().map(|(cluster, tail)| {
+            let span = spans.get(cluster).cloned().unwrap_or(0..0);
+            let added = span.start.max(old)..span.end.max(old);
+            tail.grown(
+                cluster,
+                span.start,
+                &new[added.start - old..added.end - old],
+                added,
+                learnt,
+                seed,
+            )
+        });
+        let tails = tails.collect::<Result<Vec<Tail>, Error>>()?;
+        Ok(Clusters { cutoffs: self.cutoffs.clone(), weight, bias, tails })
+    }
+}
+
+impl Tail {
+    /// The tail of the cluster that begins at row `begin`, with the rows `added`.
+    fn grown(
+        &self,
+        cluster: usize,
+        begin: usize,
+        new: &[NewRow<'_>],
+        added: Range<usize>,
+        learnt: bool,
+        seed: u64,
+    ) -> Result<Tail, Error> {
+        let projection = self.projection.shallow_clone();
+        if new.is_empty() {
+            let (weight, bias) = (self.weight.shallow_clone(), self.bias.shallow_clone());
+            return Ok(Tail { projection, weight, bias });
+        }
+        // Parts outside the cluster have no row of this width; mostly they are characters, which are
+        // in the head.
+        let mut parts: Vec<Vec<u32>> = Vec::with_capacity(new.len());
+        for (row, new) in added.zip(new) {
+            if let Some(part) = new.parts.iter().find(|&&part| part as usize >= row) {
+                return Err(Error::Row { row, reason: format!("its part {part} has no row yet") });
+            }
+            let within = new.parts.iter().filter_map(|&part| (part as usize).checked_sub(begin));
+            parts.push(within.map(|part| part as u32).collect());
+        }
+        let beginnings: Vec<Beginning<'_>> =
+            parts.iter().map(|parts| Beginning::Parts(parts)).collect();
+        let [_, name, _] = tail_names(cluster);
+        Ok(Tail {
+            projection,
+            weight: grown(&self.weight, &beginnings, learnt, (seed, &name))?,
+            bias: grown_bias(&self.bias, |bias| rows::extend_tail(bias, new.len(), learnt)),
+        })
+    }
+
+    /// The logits within the cluster, `[places, rows of the cluster]`.
+    fn logits(&self, features: &Tensor) -> Result<Tensor, tch::TchError> {
+        features
+            .f_linear(&self.projection, None::<&Tensor>)?
+            .f_linear(&self.weight, Some(&self.bias))
+    }
+}
+
+/// The rows of each cluster that has any, where there are `rows` in all.
+fn spans(cutoffs: &[usize], rows: usize) -> Vec<Range<usize>> {
+    let ends = cutoffs.iter().skip(1).copied().chain([usize::MAX]);
+    let spans = cutoffs.iter().zip(ends).map(|(&begin, end)| begin..end.min(rows));
+    spans.take_while(|span| !span.is_empty()).collect()
+}
+
+fn tail_names(cluster: usize) -> [String; 3] {
+    ["projection.weight", "weight", "bias"].map(|name| format!("output.tail.{cluster}.{name}"))
+}
+
+/// First values of a cluster's projection: uniform in ±1/√width, a function of (seed, name).
+fn projection(shape: &Shape, cluster: usize, seed: u64) -> Tensor {
+    let (width, narrow) = (shape.features(), shape.narrow(cluster));
+    let [name, ..] = tail_names(cluster);
+    let mut generator = seed::generator(seed, &name, 0);
+    let bound = 1.0 / (width as f32).sqrt();
+    let values: Vec<f32> =
+        (0..width * narrow).map(|_| seed::around_zero(&mut generator, bound)).collect();
+    Tensor::from_slice(&values).view([narrow as i64, width as i64])
+}
+
+fn grown_bias(bias: &Tensor, extend: impl FnOnce(&mut Vec<f32>)) -> Tensor {
+    let mut values = host(bias);
+    let old = values.len();
+    extend(&mut values);
+    appended(bias, Tensor::from_slice(&values[old..]).to_device(bias.device()))
+}
