@@ -234,6 +234,17 @@ impl Network {
         }
     }
 
+    /// The recurrent layers with their weights on the CPU, which do not learn there.
+    pub(crate) fn recurrent_on_cpu(&self) -> Result<Recurrent, Error> {
+        let weights = self.recurrent.weights().iter().map(|weight| weight.detach().copy());
+        Recurrent::from_weights(&self.shape, weights.collect(), Device::Cpu)
+    }
+
+    /// Each layer's recurrent matrix, `[gates · hidden, hidden]`.
+    pub(crate) fn recurrent_matrices(&self) -> impl Iterator<Item = &Tensor> {
+        self.recurrent.weights().iter().skip(1).step_by(4)
+    }
+
     /// The logits of every word, `[places, rows]`, from features `[places, width]`. Those of an
     /// adaptive softmax are the logarithms of the probabilities, which are logits too.
     pub fn logits(&self, features: &Tensor) -> Result<Tensor, Error> {
