@@ -28,7 +28,7 @@ use crate::{
     error::RunError,
     events::Event,
     job::{Job, Source},
-    listing::{self, Had},
+    listing::{self, Had, kind::Reach},
     river::{OWNER, Spring, Tools},
     sample::SampleServer,
 };
@@ -237,8 +237,12 @@ impl Lister {
     /// Lists everything, and then keeps the sample library served until the job has ended.
     async fn list(self, lines: Sender<Line>) {
         let Self { job, client, sample, had, waker, events, alarm } = self;
-        let listed =
-            listing::list(&job, &client, sample.as_ref(), had, &lines, &waker, &events).await;
+        let reach = Reach {
+            client,
+            sample: sample.as_ref().map(SampleServer::address),
+            run: job.directory.clone(),
+        };
+        let listed = listing::list(&job, &reach, had, &lines, &waker, &events).await;
         match listed {
             Ok(()) => drop(lines),
             Err(error) => {

@@ -3,9 +3,13 @@
 //! Catalogue order is the order of the sources in the job, and within a source its own. Entries that
 //! the run has had with the same revision are left out, which is all that resuming takes: what is
 //! left begins exactly where the last commit ended. A revised entry is an entry again, and one that
-//! its library has no more is listed once as withdrawn.
+//! its library has no more is listed once as withdrawn. Endless sources come after those that end,
+//! each offer as it arrives; with them a listing has no end.
 
-mod offer;
+mod aozora;
+mod files;
+pub mod kind;
+mod trouble;
 
 use std::collections::BTreeMap;
 
@@ -13,20 +17,19 @@ use crossbeam_channel::Sender;
 use operators::{
     catalogue,
     extract::{Extractor, Rule, Rules},
-    fetch::Client,
     record::{Entry, Key},
     wake::Waker,
 };
 use sha2::{Digest, Sha256};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     events::{Event, Listed},
     job::{Files, Job, Source},
     ledger::{Fate, Line},
-    sample::SampleServer,
 };
-use offer::Offer;
-pub use offer::Trouble;
+use kind::{Kind, Offer, Reach};
+pub use trouble::Trouble;
 
 /// Why a source cannot be listed.
 #[derive(Debug, thiserror::Error)]
@@ -128,45 +131,87 @@ pub fn is_held_out(id: &str, share: f64) -> bool {
     (leading as f64) < share * 2f64.powi(64)
 }
 
-/// Lists every source of the job and sends what is new, in catalogue order. `sample` is where the
-/// sample library is served, if the job reads it.
+/// Lists every source of the job and sends what is new, in catalogue order.
 ///
 /// # Errors
 /// The first source that cannot be listed: a job with half a catalogue would be another job.
 pub async fn list(
     job: &Job,
-    client: &Client,
-    sample: Option<&SampleServer>,
-    mut had: Had,
+    reach: &Reach,
+    had: Had,
     lines: &Sender<catalogue::Line>,
     waker: &Waker,
     events: &Sender<Event>,
 ) -> Result<(), ListingError> {
+    let mut lister = Lister { share: job.held_out.share, had, lines, waker, events };
+    // Offers of endless sources, in the order in which they come.
+    let mut endless = JoinSet::new();
+    let (sender, mut offers) = mpsc::channel(1);
     for source in &job.source {
-        let name = source.name();
-        let offered = Offer::of(source, client, sample).await;
-        let mut offer = offered.map_err(|trouble| ListingError {
-            name: name.to_owned(),
-            trouble: Box::new(trouble),
-        })?;
+        let mut kind = kind::open(source, reach);
+        let name = source.name().to_owned();
+        if kind.is_endless() {
+            endless.spawn(hand_over(kind, name, sender.clone()));
+            continue;
+        }
+        while let Some(offer) = kind.next().await.map_err(in_source(&name))? {
+            lister.take(&name, offer);
+        }
+    }
+    drop(sender);
+    while let Some((name, offer)) = offers.recv().await {
+        lister.take(&name, offer.map_err(in_source(&name))?);
+    }
+    Ok(())
+}
+
+/// Sends what an endless source offers, until it ends, fails, or nobody wants it any more.
+async fn hand_over(
+    mut kind: Box<dyn Kind>,
+    name: String,
+    offers: mpsc::Sender<(String, Result<Offer, Trouble>)>,
+) {
+    while let Some(offer) = kind.next().await.transpose() {
+        let failed = offer.is_err();
+        if offers.send((name.clone(), offer)).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn in_source(name: &str) -> impl FnOnce(Trouble) -> ListingError {
+    move |trouble| ListingError { name: name.to_owned(), trouble: Box::new(trouble) }
+}
+
+/// Turns offers into lines.
+struct Lister<'a> {
+    share: f64,
+    had: Had,
+    lines: &'a Sender<catalogue::Line>,
+    waker: &'a Waker,
+    events: &'a Sender<Event>,
+}
+
+impl Lister<'_> {
+    /// Sends what is new in an offer.
+    fn take(&mut self, name: &str, mut offer: Offer) {
         for (entry, _) in &mut offer.entries {
             entry.source = name.to_owned();
-            entry.held_out = is_held_out(&entry.id, job.held_out.share);
+            entry.held_out = is_held_out(&entry.id, self.share);
         }
         let mut listed = Listed { source: name.to_owned(), ..Listed::default() };
         listed.offered = offer.entries.len() as u64;
-        for line in had.news(name, offer) {
+        for line in self.had.news(name, offer) {
             match line {
                 catalogue::Line::Read(_) => listed.new += 1,
                 catalogue::Line::Unusable(..) => listed.unusable += 1,
                 catalogue::Line::Withdrawn(_) => listed.withdrawn += 1,
             }
-            let _the_job_is_ending = lines.send(line);
+            let _the_job_is_ending = self.lines.send(line);
         }
-        waker.wake();
-        let _nobody_watches = events.send(Event::Listed(listed));
+        self.waker.wake();
+        let _nobody_watches = self.events.send(Event::Listed(listed));
     }
-    Ok(())
 }
 
 #[cfg(test)]
