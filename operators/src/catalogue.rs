@@ -11,7 +11,10 @@
 //! like the others and come out as rejects: so they are accounted for at a commit, once.
 
 pub mod aozora;
+pub mod feed;
 pub mod files;
+pub mod links;
+pub mod sitemap;
 
 use std::sync::{
     Arc,

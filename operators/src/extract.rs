@@ -185,6 +185,11 @@ impl Rules {
     }
 }
 
+/// Parses a page into a tree, within bounds.
+pub(crate) fn parse(page: &str) -> Result<scraper::Html, Unreadable> {
+    markup::parse(page)
+}
+
 /// The first 128 bits of a text's SHA-256.
 pub fn fingerprint(text: &str) -> u128 {
     let hash: [u8; 32] = Sha256::digest(text).into();

@@ -12,6 +12,7 @@ mod cache;
 mod client;
 mod count;
 mod exchange;
+mod guard;
 mod host;
 mod inquiries;
 mod local;
@@ -38,6 +39,7 @@ use tokio::runtime::Handle;
 
 pub use client::{Client, Fetched};
 pub use count::Counters;
+pub use guard::is_private_literal;
 pub use settings::{ClientError, Revalidate, Settings};
 pub use trouble::{Failure, Fault, Refusal, Trouble};
 
@@ -48,7 +50,7 @@ use crate::{
     record::{Entry, Page, PageRow, Reject, RejectRow, Stage},
 };
 use inquiries::Inquiries;
-pub use url::Url;
+pub use url::{Origin, Url};
 
 /// Fetches the pages of entries.
 pub trait Fetch<'scope> {

@@ -12,6 +12,7 @@ pub mod analyzer;
 pub mod batch;
 pub mod catalogue;
 pub mod chunk;
+pub mod container;
 pub mod decode;
 pub mod deduplicate;
 pub mod embed;

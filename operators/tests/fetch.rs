@@ -11,7 +11,13 @@ use url::Url;
 
 /// Short waits and few tries; everything else as it is by default.
 fn settings() -> Settings {
-    Settings { backoff: 0.02, backoff_limit: 0.05, tries: 4, ..Settings::default() }
+    Settings {
+        backoff: 0.02,
+        backoff_limit: 0.05,
+        tries: 4,
+        allow_private: true,
+        ..Settings::default()
+    }
 }
 
 fn client(settings: &Settings) -> Client {
@@ -370,4 +376,24 @@ async fn without_certificate_authorities_only_the_web_that_needs_them_is_out_of_
     let message = trouble.to_string();
     assert!(message.contains("No CA certificates were loaded from the system"), "{message}");
     assert!(message.contains("install the package `ca-certificates`"), "{message}");
+}
+
+#[tokio::test]
+async fn a_private_address_is_asked_only_where_that_is_allowed_and_at_no_hop_otherwise() {
+    let inside = Server::start([("/secret", Behaviour::page("a secret"))]);
+    let outside = Server::start([
+        ("/leads-inside", Behaviour::Redirect(inside.url("/secret"))),
+        ("/page", Behaviour::page("a river that runs on")),
+    ]);
+    let client = client(&Settings { allow_private: false, ..settings() });
+    let by_name = inside.url("/secret").replace("127.0.0.1", "localhost");
+    for address in [inside.url("/secret"), by_name] {
+        assert!(matches!(refusal(&client, &address).await, Refusal::Private(_)), "{address}");
+    }
+    client.permit(&outside.url("/").parse().expect("an address"));
+    assert_eq!(body(&client, &outside.url("/page")).await, "a river that runs on");
+    // Another port is another site: the permission does not lead there.
+    let refused = refusal(&client, &outside.url("/leads-inside")).await.to_string();
+    assert!(refused.ends_with("only where the job allows it (`allow_private`)"), "{refused}");
+    assert_eq!(inside.requests().len(), 0, "nothing was asked for, not even its robots.txt");
 }

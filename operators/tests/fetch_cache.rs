@@ -15,6 +15,7 @@ fn cached(folder: &Path) -> Settings {
         cache_dir: Some(folder.to_owned()),
         respect_robots: false,
         tries: 1,
+        allow_private: true,
         ..Settings::default()
     }
 }

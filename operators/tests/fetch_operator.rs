@@ -34,7 +34,7 @@ fn runtime() -> Runtime {
 }
 
 fn settings() -> Settings {
-    Settings { backoff: 0.01, tries: 3, ..Settings::default() }
+    Settings { backoff: 0.01, tries: 3, allow_private: true, ..Settings::default() }
 }
 
 fn entry(sequence: u64, url: String) -> Entry {

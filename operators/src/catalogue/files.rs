@@ -56,13 +56,34 @@ pub enum FilesError {
 }
 
 /// The files that match any of `patterns`; relative patterns start at the working directory.
+///
+/// # Errors
+/// If a pattern or a folder cannot be read, or nothing matches.
 pub fn entries(patterns: &[String]) -> Result<Vec<File>, FilesError> {
-    let here = std::env::current_dir()
-        .map_err(|cause| FilesError::File { path: PathBuf::from("."), cause })?;
-    entries_from(&here, patterns)
+    entries_from(&here()?, patterns)
+}
+
+/// The same where it is no error that nothing matches yet.
+///
+/// # Errors
+/// If a pattern or a folder cannot be read.
+pub fn entries_so_far(patterns: &[String]) -> Result<Vec<File>, FilesError> {
+    matching(&here()?, patterns)
+}
+
+fn here() -> Result<PathBuf, FilesError> {
+    std::env::current_dir().map_err(|cause| FilesError::File { path: PathBuf::from("."), cause })
 }
 
 fn entries_from(here: &Path, patterns: &[String]) -> Result<Vec<File>, FilesError> {
+    let found = matching(here, patterns)?;
+    match found.is_empty() {
+        true => Err(FilesError::NoMatch(patterns.join(", "), here.to_owned())),
+        false => Ok(found),
+    }
+}
+
+fn matching(here: &Path, patterns: &[String]) -> Result<Vec<File>, FilesError> {
     let mut found = Vec::new();
     for pattern in patterns {
         let bad = |cause| FilesError::BadPattern { pattern: pattern.clone(), cause };
@@ -73,9 +94,6 @@ fn entries_from(here: &Path, patterns: &[String]) -> Result<Vec<File>, FilesErro
                 found.push(path);
             }
         }
-    }
-    if found.is_empty() {
-        return Err(FilesError::NoMatch(patterns.join(", "), here.to_owned()));
     }
     let bases = patterns.iter().map(|pattern| here.join(fixed_base(pattern)));
     let base = bases.reduce(|one, other| shared(&one, &other)).unwrap_or_default();
@@ -97,7 +115,7 @@ fn absolute(here: &Path, pattern: &str) -> Result<String, FilesError> {
 }
 
 /// The folder that everything the pattern matches is in.
-fn fixed_base(pattern: &str) -> PathBuf {
+pub fn fixed_base(pattern: &str) -> PathBuf {
     let path = Path::new(pattern);
     let parts = path.parent().into_iter().flat_map(Path::components);
     parts

@@ -5,8 +5,8 @@
 //! against a site's robots.txt, the hops of redirects included.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -18,6 +18,7 @@ use super::{
     cache::{Cache, Kept, hexadecimal},
     count::{Counters, Tally, count},
     exchange::{Answer, Limit, Miss, Received, cause, exchange},
+    guard::{Guarded, is_private_literal},
     host::{Host, Known, site},
     local, pace,
     retry::Effort,
@@ -25,10 +26,13 @@ use super::{
     settings::{ClientError, Policy, Revalidate, Settings},
     trouble::{Failure, Fault, Refusal, Trouble},
 };
+use crate::container::Unpacked;
 
 /// A page that was fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
+    /// The address that answered, after redirects.
+    pub address: Url,
     /// The body, decompressed.
     pub body: Bytes,
     /// SHA-256 of the body.
@@ -52,7 +56,12 @@ pub struct Client {
 #[derive(Debug)]
 struct Inner {
     policy: Policy,
-    http: reqwest::Client,
+    // Connects to the public web only.
+    guarded: reqwest::Client,
+    // Connects to whatever it is told to.
+    open: reqwest::Client,
+    // Sites that may be asked wherever they are.
+    permitted: RwLock<HashSet<String>>,
     // Why no `https:` address can be trusted, if none can.
     no_authorities: Option<String>,
     // Requests that may yet be under way at once, over all workers.
@@ -60,6 +69,7 @@ struct Inner {
     // Every site that was asked, for good: a job asks a handful.
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     cache: Option<Cache>,
+    unpacked: Unpacked,
     tally: Arc<Tally>,
 }
 
@@ -74,13 +84,19 @@ impl Client {
             Cache::open(folder)
                 .map_err(|source| ClientError::Cache { folder: folder.to_owned(), source })
         });
-        let (http, no_authorities) = connect(&policy)?;
+        let unpacked = settings.cache_dir.as_deref().map(|folder| folder.join("unpacked"));
+        let guarded = Arc::new(Guarded::from_environment());
+        let (guarded, _) = connect(&policy, |builder| builder.dns_resolver(Arc::clone(&guarded)))?;
+        let (open, no_authorities) = connect(&policy, |builder| builder)?;
         let inner = Inner {
-            http,
+            guarded,
+            open,
+            permitted: RwLock::default(),
             no_authorities,
             requests: Semaphore::new(policy.in_flight),
             hosts: Mutex::default(),
             cache: cache.transpose()?,
+            unpacked: Unpacked::new(unpacked),
             tally: Arc::default(),
             policy,
         };
@@ -94,14 +110,34 @@ impl Client {
     pub async fn get(&self, url: &Url) -> Result<Fetched, Trouble> {
         let limit = self.inner.policy.body_limit;
         match url.scheme() {
-            "http" | "https" => self.inner.visit(url).await,
+            "http" | "https" => self.inner.visit(url, self.inner.policy.revalidate).await,
             "file" => Ok(blocking({
                 let url = url.clone();
-                move || local::read(&url, limit)
+                let unpacked = self.inner.unpacked.clone();
+                move || local::read(&url, limit, &unpacked)
             })
             .await??),
             scheme => Err(Refusal::Scheme(scheme.to_owned()).into()),
         }
+    }
+
+    /// Fetches what changes by its nature, such as a feed: the server is asked whether it has
+    /// changed, even where kept pages are used as they are.
+    ///
+    /// # Errors
+    /// As [`Client::get`]; only addresses of the web are fetched.
+    pub async fn poll(&self, url: &Url) -> Result<Fetched, Trouble> {
+        match url.scheme() {
+            "http" | "https" => self.inner.visit(url, Revalidate::Always).await,
+            scheme => Err(Refusal::Scheme(scheme.to_owned()).into()),
+        }
+    }
+
+    /// Lets the site of `url` (its scheme, host and port) be asked, be it in a private network:
+    /// for what the job itself names.
+    pub fn permit(&self, url: &Url) {
+        let mut permitted = self.inner.permitted.write().unwrap_or_else(PoisonError::into_inner);
+        permitted.insert(site(url));
     }
 
     /// Fetches the page at an entry's address, which need not be one.
@@ -116,6 +152,16 @@ impl Client {
         Ok(fetched)
     }
 
+    /// Where files are unpacked that cannot be read in any order as they are.
+    pub fn unpacked(&self) -> &Unpacked {
+        &self.inner.unpacked
+    }
+
+    /// Bytes that a page may have.
+    pub fn body_limit(&self) -> u64 {
+        self.inner.policy.body_limit
+    }
+
     /// What was done so far.
     pub fn counters(&self) -> Counters {
         self.inner.tally.read()
@@ -128,15 +174,19 @@ impl Client {
 }
 
 /// The HTTP library's client, and why it can trust no `https:` address, if so.
-fn connect(policy: &Policy) -> Result<(reqwest::Client, Option<String>), ClientError> {
+fn connect(
+    policy: &Policy,
+    with: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<(reqwest::Client, Option<String>), ClientError> {
     // Fails if a provider is installed already, which then serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
-        reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .user_agent(&policy.user_agent)
             .connect_timeout(policy.connect_timeout)
             // Each hop needs its own turn, and its own site's leave: we follow them ourselves.
-            .redirect(reqwest::redirect::Policy::none())
+            .redirect(reqwest::redirect::Policy::none());
+        with(builder)
     };
     match builder().build() {
         Ok(http) => Ok((http, None)),
@@ -160,19 +210,19 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Inner {
-    async fn visit(&self, url: &Url) -> Result<Fetched, Trouble> {
+    async fn visit(&self, url: &Url, revalidate: Revalidate) -> Result<Fetched, Trouble> {
         let mut url = url.clone();
         url.set_fragment(None);
         let Some(cache) = &self.cache else {
-            let (_, page) = self.anew(&url, Asks::Page { known: None }).await?;
-            return Ok(fetched(page));
+            let (from, page) = self.anew(&url, Asks::Page { known: None }).await?;
+            return Ok(fetched(from, page));
         };
         let found = blocking({
             let (cache, url) = (cache.clone(), url.clone());
             move || cache.find(&url)
         });
         if let Some(kept) = found.await?? {
-            let page = match self.policy.revalidate {
+            let page = match revalidate {
                 Revalidate::Never => None,
                 Revalidate::Always => self.persist(&url, Asks::Page { known: Some(&kept) }).await?,
             };
@@ -194,8 +244,9 @@ impl Inner {
         let (body, kept) = blocking(move || (cache.body(&kept), kept)).await?;
         let Some((content, body)) = body? else { return Ok(None) };
         count(&self.tally.from_cache, 1);
-        let Kept { media, charset, .. } = kept;
-        Ok(Some(Fetched { body, content, media, charset, from_cache: true }))
+        let Kept { media, charset, final_url, .. } = kept;
+        let Ok(address) = final_url.parse() else { return Ok(None) };
+        Ok(Some(Fetched { address, body, content, media, charset, from_cache: true }))
     }
 
     /// Keeps a page that was received.
@@ -219,7 +270,7 @@ impl Inner {
         };
         let (cache, body) = (cache.clone(), page.body.clone());
         blocking(move || cache.keep(&kept, &body)).await??;
-        Ok(fetched(page))
+        Ok(fetched(from.clone(), page))
     }
 
     /// Tries for something of which nothing is known.
@@ -266,6 +317,7 @@ impl Inner {
         if let (Some(cause), "https") = (&self.no_authorities, url.scheme()) {
             return Err(Fault::NoAuthorities(cause.clone()).into());
         }
+        let http = self.reach(url)?;
         let host = self.host(url);
         let (known, limit) = match asks {
             Asks::Page { known } => {
@@ -282,7 +334,7 @@ impl Inner {
         let _underway = self.tally.start();
         let began = Instant::now();
         let time = self.policy.timeout.min(effort.left());
-        let exchanged = exchange(&self.http, url, known, limit, &self.tally);
+        let exchanged = exchange(http, url, known, limit, &self.tally);
         let answer = tokio::time::timeout(time, exchanged).await;
         effort.spend(began.elapsed());
         let answer = answer.unwrap_or(Err(Miss::Again(Failure::Timeout, None)));
@@ -336,6 +388,19 @@ impl Inner {
         }
     }
 
+    /// What may connect to the site of `url`. Asked at every hop, so that no redirect leads where
+    /// the address itself must not.
+    fn reach(&self, url: &Url) -> Result<&reqwest::Client, Refusal> {
+        let permitted = || self.permitted.read().unwrap_or_else(PoisonError::into_inner);
+        if self.policy.allow_private || permitted().contains(&site(url)) {
+            Ok(&self.open)
+        } else if is_private_literal(url) {
+            Err(Refusal::Private(site(url)))
+        } else {
+            Ok(&self.guarded)
+        }
+    }
+
     fn host(&self, url: &Url) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let Policy { per_host, delay, .. } = self.policy;
@@ -355,9 +420,9 @@ enum Asks<'a> {
     Robots,
 }
 
-fn fetched(page: Received) -> Fetched {
+fn fetched(address: Url, page: Received) -> Fetched {
     let Received { body, content, media, charset, .. } = page;
-    Fetched { body, content, media, charset, from_cache: false }
+    Fetched { address, body, content, media, charset, from_cache: false }
 }
 
 /// Where a redirect from `at` leads.

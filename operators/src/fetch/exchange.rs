@@ -3,7 +3,10 @@
 //! An answer is whole or it is a failure: a body that ends early never passes for a page. (Only a
 //! server that neither says a length nor sends chunks can cut a body off unseen.)
 
-use std::time::{Duration, SystemTime};
+use std::{
+    error::Error,
+    time::{Duration, SystemTime},
+};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
@@ -19,6 +22,8 @@ use url::Url;
 use super::{
     cache::Kept,
     count::{Tally, count},
+    guard::Private,
+    host::site,
     retry::{self, Meaning},
     trouble::{Failure, Fault, Refusal, Trouble},
 };
@@ -98,7 +103,12 @@ pub async fn exchange(
             }
         }
     }
-    let response = request.send().await.map_err(|error| Miss::Again(unanswered(&error), None))?;
+    let response = request.send().await.map_err(|error| {
+        if is_private(&error) {
+            return Refusal::Private(site(url)).into();
+        }
+        Miss::Again(unanswered(&error), None)
+    })?;
     let status = response.status().as_u16();
     let headers = response.headers();
     match retry::meaning(status) {
@@ -182,13 +192,25 @@ fn unanswered(error: &reqwest::Error) -> Failure {
     }
 }
 
+/// Whether the name could have been looked up, but stands for no public address.
+fn is_private(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(of) = cause {
+        if of.is::<Private>() {
+            return true;
+        }
+        cause = of.source();
+    }
+    false
+}
+
 fn cut_off(error: &reqwest::Error) -> Failure {
     if error.is_timeout() { Failure::Timeout } else { Failure::Cut(cause(error)) }
 }
 
 /// The innermost cause: the outer ones only say that a request failed.
 pub fn cause(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
+    let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }

@@ -1,30 +1,32 @@
-//! Pages on this machine's disk.
+//! Pages on this machine's disk: files, and documents within files.
 
-use std::{fs::File, io::Read, path::Path};
+use std::path::Path;
 
 use url::Url;
 
 use super::{cache::digest, client::Fetched, trouble::Refusal};
+use crate::container::{self, Address, Unpacked};
 
-/// Reads the file that a `file:` address names. It declares no media type. Blocks.
-pub fn read(url: &Url, limit: u64) -> Result<Fetched, Refusal> {
+/// Reads the file that a `file:` address names, or what its fragment says within it. It declares no
+/// media type. Blocks.
+pub fn read(url: &Url, limit: u64, unpacked: &Unpacked) -> Result<Fetched, Refusal> {
     let unreadable = |path: &Path, cause: String| Refusal::Unreadable { path: path.into(), cause };
     let path = url.to_file_path().map_err(|()| {
         unreadable(Path::new(url.path()), "the address names another machine".to_owned())
     })?;
-    let mut body = Vec::new();
-    // One byte more than is allowed tells a body at the limit from one over it.
-    let taken = File::open(&path)
-        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut body));
-    taken.map_err(|error| unreadable(&path, error.to_string()))?;
+    let failed = |error: String| unreadable(&path, error);
+    let address = Address::parse(url.fragment()).map_err(|error| failed(error.to_string()))?;
+    let read = container::read(&path, &address, limit, unpacked);
+    let container::Content { body, charset } = read.map_err(|error| failed(error.to_string()))?;
     if body.len() as u64 > limit {
         return Err(Refusal::TooLarge(limit));
     }
     Ok(Fetched {
+        address: url.clone(),
         content: digest(&body),
-        body: body.into(),
+        body,
         media: String::new(),
-        charset: None,
+        charset: charset.map(str::to_owned),
         from_cache: false,
     })
 }
@@ -41,6 +43,8 @@ mod tests {
         let path = folder.path().join("川.html");
         fs::write(&path, "river").expect("room");
         let url = Url::from_file_path(&path).expect("an absolute path");
+        let unpacked = Unpacked::new(None);
+        let read = |url: &Url, limit| read(url, limit, &unpacked);
         let fetched = read(&url, 5).expect("it is five bytes long");
         assert_eq!(fetched.body, "river");
         assert_eq!(fetched.content, digest(b"river"));

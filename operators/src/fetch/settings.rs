@@ -41,6 +41,9 @@ pub struct Settings {
     pub respect_robots: bool,
     /// Redirects that are followed for one page.
     pub redirects: usize,
+    /// Whether addresses of this machine and of private networks may be asked. Sites that were
+    /// permitted by name may be in any case.
+    pub allow_private: bool,
     /// The folder where pages are kept between runs; none keeps none.
     pub cache_dir: Option<PathBuf>,
     /// Whether the server is asked if a page that is kept has changed.
@@ -75,6 +78,7 @@ impl Default for Settings {
             body_limit: 32 << 20,
             respect_robots: true,
             redirects: 5,
+            allow_private: false,
             cache_dir: None,
             revalidate: Revalidate::Always,
         }
@@ -121,6 +125,7 @@ pub(super) struct Policy {
     pub body_limit: u64,
     pub respect_robots: bool,
     pub redirects: usize,
+    pub allow_private: bool,
     pub revalidate: Revalidate,
 }
 
@@ -168,6 +173,7 @@ impl Settings {
             body_limit: self.body_limit,
             respect_robots: self.respect_robots,
             redirects: self.redirects,
+            allow_private: self.allow_private,
             revalidate: self.revalidate,
         })
     }

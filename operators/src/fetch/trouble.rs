@@ -61,6 +61,12 @@ pub enum Refusal {
     /// The server sends us to a place that is not on the web.
     #[error("redirected to `{0}`, which is not an `http:` or `https:` address")]
     RedirectForbidden(String),
+    /// The address leads to this machine or into a private network.
+    #[error(
+        "{0} is not on the public web, and is asked for only where the job allows it \
+         (`allow_private`)"
+    )]
+    Private(String),
     /// A local file cannot be read.
     #[error("could not read `{}`: {cause}", path.display())]
     Unreadable {

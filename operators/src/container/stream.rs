@@ -1,0 +1,82 @@
+//! Opens a file, or a member of an archive, as the stream of bytes that is in it.
+
+use std::{
+    io::{self, BufReader, Read},
+    path::Path,
+};
+
+use flate2::read::MultiGzDecoder;
+use zip::ZipArchive;
+
+use super::ContainerError;
+
+/// What kind of file a name tells of, once what it is compressed with is taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One document.
+    Whole,
+    /// JSON Lines.
+    JsonLines,
+    /// A header and records, parted by this.
+    Csv(u8),
+    /// Columns.
+    Parquet,
+    /// An archive.
+    Zip,
+}
+
+/// What a file is compressed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+/// What a file's name tells.
+pub fn told(name: &str) -> (Format, Compression) {
+    let lower = name.to_ascii_lowercase();
+    let (stem, compression) = match lower.rsplit_once('.') {
+        Some((stem, "gz" | "gzip")) => (stem, Compression::Gzip),
+        Some((stem, "zst" | "zstd")) => (stem, Compression::Zstd),
+        _ => (lower.as_str(), Compression::None),
+    };
+    let format = match stem.rsplit_once('.') {
+        Some((_, "jsonl" | "ndjson")) => Format::JsonLines,
+        Some((_, "csv")) => Format::Csv(b','),
+        Some((_, "tsv")) => Format::Csv(b'\t'),
+        Some((_, "parquet")) => Format::Parquet,
+        Some((_, "zip")) => Format::Zip,
+        _ => Format::Whole,
+    };
+    (format, compression)
+}
+
+/// Hands over the stream of a file, or of a member of an archive, decompressed as its name tells.
+pub fn open<T>(
+    path: &Path,
+    member: Option<&str>,
+    read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
+) -> Result<T, ContainerError> {
+    let file = super::open(path.to_owned())?;
+    match member {
+        None => Ok(decompressed(&path.to_string_lossy(), file, read)?),
+        Some(member) => {
+            let mut archive = ZipArchive::new(BufReader::new(file))?;
+            let stream = archive.by_name(member)?;
+            Ok(decompressed(member, stream, read)?)
+        }
+    }
+}
+
+fn decompressed<T>(
+    name: &str,
+    stream: impl Read,
+    read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
+) -> io::Result<T> {
+    match told(name).1 {
+        Compression::None => read(&mut BufReader::with_capacity(1 << 16, stream)),
+        Compression::Gzip => read(&mut MultiGzDecoder::new(BufReader::new(stream))),
+        Compression::Zstd => read(&mut zstd::stream::read::Decoder::new(stream)?),
+    }
+}
