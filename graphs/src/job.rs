@@ -3,7 +3,7 @@
 
 mod models;
 mod set;
-mod source;
+pub mod source;
 mod stop;
 mod tables;
 mod trigger;
@@ -15,11 +15,11 @@ use operators::fetch;
 use serde::{Deserialize, Serialize};
 
 pub use models::Models;
-pub use source::{Aozora, Files, Sample, Source};
+pub use source::{Aozora, Feed, FeedText, Files, Pages, Sample, Source, Stdin};
 pub use stop::{Reached, Stop, Stopped};
 pub use tables::{
-    Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Plots, Report, Schedule,
-    Softmax, Train, Vectors, Vocabulary,
+    Allow, Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Plots, Report,
+    Schedule, Softmax, Train, Vectors, Vocabulary,
 };
 pub use trigger::{Moment, NoTrigger, Trigger};
 
@@ -83,6 +83,8 @@ pub struct Job {
     pub workers: usize,
     /// What is read, in catalogue order.
     pub source: Vec<Source>,
+    /// What sources may read that are attached later.
+    pub allow: Allow,
     /// How the catalogue flows.
     pub flow: Flow,
     /// How pages are fetched.
@@ -118,6 +120,7 @@ impl Default for Job {
             seed: 1,
             workers: 0,
             source: Vec::new(),
+            allow: Allow::default(),
             flow: Flow::default(),
             fetch: fetch::Settings::default(),
             dictionary: Dictionary::default(),

@@ -7,8 +7,12 @@
 //! each offer as it arrives; with them a listing has no end.
 
 mod aozora;
+mod feed;
 mod files;
 pub mod kind;
+mod pages;
+mod spool;
+mod stdin;
 mod trouble;
 
 use std::collections::BTreeMap;
@@ -25,7 +29,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     events::{Event, Listed},
-    job::{Files, Job, Source},
+    job::{FeedText, Job, Source},
     ledger::{Fate, Line},
 };
 use kind::{Kind, Offer, Reach};
@@ -48,20 +52,31 @@ pub struct ListingError {
 pub fn rules(job: &Job) -> Result<Rules, ListingError> {
     let rules = Rules::default();
     for source in &job.source {
-        let rule = match source {
-            Source::Aozora(_) | Source::Sample(_) => Rule::Aozora,
-            Source::Files(Files { selector, .. }) if selector.is_empty() => {
-                Rule::Sniffed("body".into())
-            }
-            Source::Files(Files { selector, .. }) => Rule::Sniffed(selector.clone()),
-        };
-        let extractor = Extractor::new(&rule).map_err(|bad| ListingError {
+        let extractor = Extractor::new(&rule(source)).map_err(|bad| ListingError {
             name: source.name().to_owned(),
             trouble: Box::new(bad.into()),
         })?;
         rules.insert(source.name(), extractor);
     }
     Ok(rules)
+}
+
+/// The rule by which a source's pages are read.
+pub fn rule(source: &Source) -> Rule {
+    let or_body = |selector: &str| match selector {
+        "" => "body".to_owned(),
+        selector => selector.to_owned(),
+    };
+    match source {
+        Source::Aozora(_) | Source::Sample(_) => Rule::Aozora,
+        Source::Pages(source) => Rule::Sniffed(or_body(&source.selector)),
+        Source::Feed(source) => match source.text {
+            FeedText::Page => Rule::Sniffed(or_body(&source.selector)),
+            FeedText::Content => Rule::Selector(or_body(&source.selector)),
+        },
+        Source::Files(source) => Rule::Sniffed(or_body(&source.selector)),
+        Source::Stdin(_) => Rule::PlainText,
+    }
 }
 
 /// The entries that a run has had, each as it last was, and the number that the next line gets.
@@ -148,6 +163,7 @@ pub async fn list(
     let mut endless = JoinSet::new();
     let (sender, mut offers) = mpsc::channel(1);
     for source in &job.source {
+        kind::permit(source, reach);
         let mut kind = kind::open(source, reach);
         let name = source.name().to_owned();
         if kind.is_endless() {

@@ -6,13 +6,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use graphs::job::{Aozora, Files, Job, Sample, Source};
+use graphs::job::{Aozora, Feed, Files, Job, Pages, Sample, Source, Stdin};
 use operators::catalogue::aozora::Filter;
 use toml::{Table, Value};
 
 /// Keys without a default, and their values where the document shows an example.
-const EXAMPLES: [&str; 4] =
-    ["source.1.wanted.limit", "source.2.paths", "fetch.user_agent", "fetch.cache_dir"];
+const EXAMPLES: [&str; 6] = [
+    "source.1.wanted.limit",
+    "source.2.limit",
+    "source.3.url",
+    "source.4.paths",
+    "fetch.user_agent",
+    "fetch.cache_dir",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -37,7 +43,10 @@ fn defaults() -> Job {
         source: vec![
             Source::Sample(Sample::default()),
             Source::Aozora(Aozora { wanted, ..Aozora::default() }),
+            Source::Pages(Pages { limit: Some(0), ..Pages::default() }),
+            Source::Feed(Feed::default()),
             Source::Files(Files::default()),
+            Source::Stdin(Stdin::default()),
         ],
         ..Job::default()
     };

@@ -226,10 +226,15 @@ impl Ended {
 
 impl Running {
     /// Starts a command whose standard error tells how it goes.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// The same with something on its standard input.
+    pub fn start_with(mut command: Command, input: impl Into<Stdio>) -> Self {
         let begun = Instant::now();
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -260,6 +265,11 @@ impl Running {
             }
         }
         false
+    }
+
+    /// What it has told so far.
+    pub fn told(&self) -> &[String] {
+        &self.told
     }
 
     /// Lets the program run until so long after its start; false if it ended before.

@@ -1,12 +1,14 @@
 //! The kinds of source, as written in a job file.
 
-use operators::{
-    catalogue::aozora::Filter,
-    extract::{Extractor, Rule},
-};
+mod check;
+mod web;
+
+use operators::catalogue::aozora::Filter;
 use serde::{Deserialize, Serialize};
 
-use super::JobError;
+pub(super) use check::check;
+pub use check::check_attached;
+pub use web::{Feed, FeedText, Pages};
 
 /// Something to read from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,8 +16,14 @@ use super::JobError;
 pub enum Source {
     /// Aozora Bunko, or a mirror of it.
     Aozora(Aozora),
+    /// Pages of the web: listed, in a sitemap, or found by following links.
+    Pages(Pages),
+    /// A feed, asked again and again.
+    Feed(Feed),
     /// Files of this machine.
     Files(Files),
+    /// Lines of JSON on standard input.
+    Stdin(Stdin),
     /// The library that comes with seseragi, served over loopback HTTP by the job itself.
     Sample(Sample),
 }
@@ -55,6 +63,16 @@ pub struct Files {
     pub paths: Vec<String>,
     /// The CSS selector of the text in HTML files; empty takes the whole body.
     pub selector: String,
+    /// The column, or the field, that has the text in tables.
+    pub column: String,
+    /// The column that names a record for good; empty numbers the records.
+    pub id_column: String,
+    /// The column with titles; empty means none.
+    pub title_column: String,
+    /// Whether it goes on to look for new and changed files.
+    pub watch: bool,
+    /// Seconds from one look to the next.
+    pub every: f64,
     /// The corpus that they are counted to, such as 新字新仮名; may be empty.
     pub orthography: String,
 }
@@ -65,8 +83,29 @@ impl Default for Files {
             name: "files".into(),
             paths: Vec::new(),
             selector: String::new(),
+            column: "text".into(),
+            id_column: String::new(),
+            title_column: String::new(),
+            watch: false,
+            every: 5.0,
             orthography: String::new(),
         }
+    }
+}
+
+/// Lines of JSON on standard input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stdin {
+    /// What the source is called in reports and checkpoints.
+    pub name: String,
+    /// The corpus that they are counted to, such as 新字新仮名; may be empty.
+    pub orthography: String,
+}
+
+impl Default for Stdin {
+    fn default() -> Self {
+        Self { name: "stdin".into(), orthography: String::new() }
     }
 }
 
@@ -91,56 +130,11 @@ impl Source {
     pub fn name(&self) -> &str {
         match self {
             Self::Aozora(source) => &source.name,
+            Self::Pages(source) => &source.name,
+            Self::Feed(source) => &source.name,
             Self::Files(source) => &source.name,
+            Self::Stdin(source) => &source.name,
             Self::Sample(source) => &source.name,
         }
     }
-}
-
-/// Refuses lists of sources that no job can read.
-pub(super) fn check(sources: &[Source]) -> Result<(), JobError> {
-    if sources.is_empty() {
-        let advice = "add a [[source]] table, such as kind = \"sample\"";
-        return Err(JobError::senseless("source", &"missing", advice));
-    }
-    for (index, source) in sources.iter().enumerate() {
-        let name = source.name();
-        let key = |field: &str| format!("source.{index}.{field}");
-        if name.is_empty() {
-            return Err(JobError::senseless(&key("name"), &"empty", "give the source a name"));
-        }
-        if sources[..index].iter().any(|other| other.name() == name) {
-            let advice = "give each source a name of its own";
-            return Err(JobError::senseless(&key("name"), &format!("\"{name}\" again"), advice));
-        }
-        match source {
-            Source::Files(files) if files.paths.is_empty() => {
-                let advice = "name files, such as [\"texts/*.txt\"]";
-                return Err(JobError::senseless(&key("paths"), &"empty", advice));
-            }
-            Source::Files(Files { selector, .. }) if !can_select(selector) => {
-                let advice = "write a CSS selector, such as \"article\"";
-                return Err(JobError::senseless(&key("selector"), selector, advice));
-            }
-            Source::Aozora(aozora) => {
-                for (field, address) in [("index", &aozora.index), ("mirror", &aozora.mirror)] {
-                    let is_web = |url: operators::fetch::Url| {
-                        ["http", "https"].contains(&url.scheme()) && url.has_host()
-                    };
-                    let unused = field == "mirror" && address.is_empty();
-                    if !unused && !address.parse().is_ok_and(is_web) {
-                        let advice = "use an address that begins with http:// or https://";
-                        return Err(JobError::senseless(&key(field), address, advice));
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Whether text can be taken by this selector; an empty one takes the whole body.
-fn can_select(selector: &str) -> bool {
-    selector.is_empty() || Extractor::new(&Rule::Sniffed(selector.to_owned())).is_ok()
 }

@@ -8,6 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Trigger;
 
+/// What sources may read that are attached to the job later.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Allow {
+    /// Folders whose files they may read; empty means the folder in which the job was started.
+    pub files: Vec<PathBuf>,
+}
+
 /// How the catalogue flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -11,9 +11,15 @@
 
 use std::{net::SocketAddr, path::PathBuf, pin::Pin};
 
-use operators::{fetch::Client, record::Entry};
+use operators::{
+    fetch::{Client, Url},
+    record::Entry,
+};
 
-use super::{Trouble, aozora::AozoraLibrary, files::FileList};
+use super::{
+    Trouble, aozora::AozoraLibrary, feed::Polled, files::FileList, pages::PageList,
+    stdin::StdinLines,
+};
 use crate::job::{Aozora, Sample, Source};
 
 /// What a source offers.
@@ -60,7 +66,36 @@ pub fn open(source: &Source, reach: &Reach) -> Box<dyn Kind> {
     match source {
         Source::Aozora(source) => Box::new(AozoraLibrary::new(source.clone(), reach)),
         Source::Sample(source) => Box::new(sample(source, reach)),
-        Source::Files(source) => Box::new(FileList::new(source.clone())),
+        Source::Pages(source) => Box::new(PageList::new(source.clone(), reach)),
+        Source::Feed(source) => Box::new(Polled::new(source.clone(), reach)),
+        Source::Files(source) => Box::new(FileList::new(source.clone(), reach)),
+        Source::Stdin(source) => Box::new(StdinLines::new(source.clone(), reach)),
+    }
+}
+
+/// Lets the client ask the sites that a source of the job file names, be they in a private network:
+/// that the job itself names them is permission. Not for sources that are attached later.
+pub fn permit(source: &Source, reach: &Reach) {
+    let permit = |address: &str| {
+        if let Ok(url) = address.parse::<Url>() {
+            reach.client.permit(&url);
+        }
+    };
+    match source {
+        Source::Aozora(source) => {
+            permit(&source.index);
+            permit(&source.mirror);
+        }
+        Source::Pages(source) if source.allow_private => {
+            let listed = std::fs::read_to_string(&source.list).unwrap_or_default();
+            listed.lines().for_each(|address| permit(address.trim()));
+            source.urls.iter().chain([&source.sitemap]).for_each(|address| permit(address));
+        }
+        Source::Feed(source) if source.allow_private => permit(&source.url),
+        Source::Sample(_) => {
+            reach.sample.iter().for_each(|address| permit(&format!("http://{address}")));
+        }
+        _ => {}
     }
 }
 

@@ -1,7 +1,9 @@
 //! What can be wrong with a source.
 
+use std::path::PathBuf;
+
 use operators::{
-    catalogue::{aozora, files},
+    catalogue::{aozora, feed::FeedError, files, sitemap::SitemapError},
     extract::BadSelector,
     fetch::{self, Url},
 };
@@ -20,6 +22,28 @@ pub enum Trouble {
     /// The index could not be read.
     #[error(transparent)]
     Index(#[from] aozora::IndexError),
+    /// The sitemap could not be read.
+    #[error("could not read the sitemap {url}: {cause}")]
+    Sitemap {
+        /// Where it is.
+        url: Url,
+        /// What is wrong with it.
+        cause: SitemapError,
+    },
+    /// The list of addresses could not be read.
+    #[error("could not read the list of addresses {path:?}: {cause}")]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The feed could not be read.
+    #[error("could not read the feed: {0}")]
+    Feed(#[from] FeedError),
+    /// The spool could not be written, or the input not be read.
+    #[error("could not spool what it brings: {0}; is the disk full?")]
+    Spool(#[from] std::io::Error),
     /// The files could not be listed.
     #[error(transparent)]
     Files(#[from] files::FilesError),
