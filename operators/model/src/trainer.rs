@@ -266,7 +266,7 @@ impl Trainer {
             self.network.nats(&features.narrow(1, first, count), target, Reduction::Sum)
         };
         Ok(WindowNats {
-            nats: nats(0, lanes, &own.target)?,
+            nats: nats(0, lanes, own.target)?,
             beside: Some((
                 nats(lanes, more, &beside.replay.targets[beside.window])?,
                 state.lanes_from(lanes),
