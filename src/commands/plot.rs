@@ -14,7 +14,7 @@ use crate::{
 /// Draws runs: one picture a quantity over the whole life of a run, several runs on common axes
 ///
 /// Loss, bits per character, learning rate, gradient norm, throughput, and, where they were measured,
-/// gradient profiles and gauges of repetition. A run is drawn while it goes on as well: see [plots]
+/// gradient profiles and gauges of repetition. A run is drawn while it goes on as well: see the table `plots`
 /// in docs/job.toml.
 #[derive(Args)]
 #[command(after_help = "Example:

@@ -13,8 +13,8 @@ use super::grouped;
 
 /// Writes the word vectors that a run has learnt, for other programs and other jobs
 ///
-/// A row for each id of the model's input embedding. The end of a document is called <document>, and
-/// byte 41 (hexadecimal) of a character outside the vocabulary <0x41>; all others are words and
+/// A row for each id of the model's input embedding. The end of a document is called `<document>`, and
+/// byte 41 (hexadecimal) of a character outside the vocabulary `<0x41>`; all others are words and
 /// characters as they are. word2vec's formats cannot hold words with blanks in them, which are left
 /// out there and counted; finalfusion's holds all.
 #[derive(Args)]
