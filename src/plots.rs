@@ -46,6 +46,8 @@ pub struct Line {
     pub marked: bool,
     /// Its points, from left to right; all are finite.
     pub points: Vec<(f64, f64)>,
+    /// Where values were that the picture does not hold: not finite, or far above all others.
+    pub beyond: Vec<f64>,
 }
 
 /// A run's curves and what to call it.
@@ -72,7 +74,7 @@ pub fn plain(name: &str) -> String {
     name.chars().map(|letter| if "-+".contains(letter) { letter } else { plain(letter) }).collect()
 }
 
-const WORDS: &str = "ids learnt";
+const WORDS: &str = "ids learnt (words, and the characters of words that are spelled)";
 
 /// The pictures of some runs on common axes. One that would be empty is left out.
 pub fn figures(runs: &[Named]) -> Vec<Figure> {
@@ -98,12 +100,14 @@ pub fn figures(runs: &[Named]) -> Vec<Figure> {
         let mut lines = Vec::new();
         for (place, (model, curves)) in models.iter().enumerate() {
             for (nth, (quantity, what)) in quantities.iter().enumerate() {
+                let (points, beyond) = parted(curves.points.get(quantity).into_iter().flatten());
                 lines.push(Line {
                     label: label(model, what),
                     // One model: a colour a quantity. Several: a colour a model.
                     colour: if several { place } else { nth },
                     marked: nth > 0,
-                    points: finite(curves.points.get(quantity).into_iter().flatten()),
+                    points,
+                    beyond,
                 });
             }
         }
@@ -150,6 +154,10 @@ pub fn figures(runs: &[Named]) -> Vec<Figure> {
     figures.extend(repetition(&models, several));
     for figure in &mut figures {
         figure.lines.retain(|line| !line.points.is_empty());
+        // A rate is as high as it was set, and a profile is drawn by its logarithm.
+        if ["loss", "bits_per_character", "gradient_norm"].contains(&figure.name) {
+            cut(&mut figure.lines);
+        }
     }
     figures.retain(|figure| !figure.lines.is_empty());
     figures
@@ -162,7 +170,7 @@ fn profiles(models: &[(String, &Curves)]) -> Figure {
         let points = profile.distances.iter().copied().zip(profile.norms.iter().copied());
         // A norm of nothing has no logarithm.
         let points = points.filter(|(_, norm)| norm.is_finite() && *norm > 0.0).collect();
-        Some(Line { label: model.clone(), colour, marked: false, points })
+        Some(Line { label: model.clone(), colour, marked: false, points, beyond: Vec::new() })
     });
     Figure {
         name: "gradients",
@@ -180,11 +188,11 @@ fn repetition(models: &[(String, &Curves)], several: bool) -> Option<Figure> {
     let mut lines = Vec::new();
     for (model, curves) in models {
         for (name, points) in &curves.repetition {
-            let points = finite(points);
+            let (points, beyond) = parted(points);
             if points.iter().all(|(_, value)| (0.0..=1.0).contains(value)) {
                 let name = name.replace('_', "-");
                 let label = if several { format!("{model}, {name}") } else { name };
-                lines.push(Line { label, colour: lines.len(), marked: true, points });
+                lines.push(Line { label, colour: lines.len(), marked: true, points, beyond });
             }
         }
     }
@@ -199,9 +207,37 @@ fn repetition(models: &[(String, &Curves)], several: bool) -> Option<Figure> {
     })
 }
 
-fn finite<'a>(points: impl IntoIterator<Item = &'a Point>) -> Vec<(f64, f64)> {
+/// Points that can be drawn, and where those lie that are not finite.
+fn parted<'a>(points: impl IntoIterator<Item = &'a Point>) -> (Vec<(f64, f64)>, Vec<f64>) {
     let points = points.into_iter().map(|point| (point.words as f64, point.value));
-    points.filter(|(_, value)| value.is_finite()).collect()
+    let (drawn, beyond): (Vec<_>, Vec<_>) = points.partition(|(_, value)| value.is_finite());
+    (drawn, beyond.into_iter().map(|(along, _)| along).collect())
+}
+
+/// Cuts off what is so far above the rest that nothing else could be told apart: what is higher than
+/// three times as far above the least value as nine tenths of every curve are. A curve that has fewer
+/// than ten points is never cut for its own sake.
+fn cut(lines: &mut [Line]) {
+    let values = |line: &Line| line.points.iter().map(|(_, value)| *value).collect::<Vec<_>>();
+    let least = lines.iter().flat_map(values).fold(f64::INFINITY, f64::min);
+    let usual = |line: &Line| {
+        let mut values = values(line);
+        values.sort_by(f64::total_cmp);
+        values.get((values.len() * 9).div_ceil(10).saturating_sub(1)).copied()
+    };
+    let usual = lines.iter().filter_map(usual).fold(f64::NEG_INFINITY, f64::max);
+    if usual <= least {
+        return;
+    }
+    let top = least + 3.0 * (usual - least);
+    for line in lines {
+        for (along, value) in &mut line.points {
+            if *value > top {
+                *value = top;
+                line.beyond.push(*along);
+            }
+        }
+    }
 }
 
 /// Draws figures into a folder; the files. Each is written aside and renamed, so that whoever looks
@@ -268,19 +304,40 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_not_drawn() {
-        // JSON has no infinity: such a number stands as null, and would not be read.
-        let text = chunk("", 1e308) + &chunk("", 1.0);
-        let mut models = curves(&text).expect("whole");
-        for points in models[0].points.values_mut() {
-            points[0].value = f64::INFINITY;
-        }
-        let figures = figures(&[("run".into(), models)]);
-        assert!(figures.iter().all(|figure| figure.lines[0].points.len() == 1));
+    fn what_is_not_finite_is_marked_beyond_and_the_rest_drawn() {
+        // JSON has no infinity: such a number stands as null.
+        let text = chunk("", 1.0).replace("7.5", "null") + &chunk("", 1.0);
+        let figures = figures(&[("run".into(), curves(&text).expect("whole"))]);
+        let found: Vec<_> = figures
+            .iter()
+            .map(|figure| (figure.lines[0].points.len(), figure.lines[0].beyond.clone()))
+            .collect();
+        let all = (2, vec![]);
+        assert_eq!(found, [all.clone(), (1, vec![10.0]), all.clone(), all.clone(), all]);
         for figure in &figures {
             // One point alone has no extent, and must be drawn all the same.
             assert!(drawing::svg(figure).expect("drawn").contains(figure.unit));
         }
+    }
+
+    #[test]
+    fn an_early_spike_is_cut_off_and_marked_and_a_curve_that_falls_is_not() {
+        let line = |values: Vec<f64>| {
+            let points = (0..).map(f64::from).zip(values).collect();
+            Line { label: String::new(), colour: 0, marked: false, points, beyond: Vec::new() }
+        };
+        let mut values = vec![5.0; 20];
+        values[0] = 700.0;
+        values[19] = 4.0;
+        let mut spiked = [line(values), line(vec![6.0, 5.0])];
+        cut(&mut spiked);
+        assert_eq!(spiked[0].points[0], (0.0, 10.0)); // 4 + 3 · (6 − 4)
+        assert_eq!((&spiked[0].beyond, &spiked[1].beyond), (&vec![0.0], &vec![]));
+        // From 12 towards 4, as a loss does.
+        let falling = (0..100).map(|chunk| 4.0 + 8.0 * (-0.01 * f64::from(chunk)).exp());
+        let mut falling = [line(falling.collect())];
+        cut(&mut falling);
+        assert_eq!((falling[0].points[0], &falling[0].beyond), ((0.0, 12.0), &vec![]));
     }
 
     #[test]

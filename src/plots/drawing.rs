@@ -83,11 +83,13 @@ fn paint<B: DrawingBackend>(
         .y_label_area_size(96)
         .build_cartesian_2d(left..right, bottom..top)?;
     let logarithmic = figure.logarithmic;
+    let beyond = figure.lines.iter().any(|line| !line.beyond.is_empty());
+    let unit = format!("{}{}", figure.unit, if beyond { " (▲ beyond)" } else { "" });
     let on_the_side = |value: &f64| if logarithmic { power(*value) } else { short(*value) };
     chart
         .configure_mesh()
         .x_desc(figure.along)
-        .y_desc(figure.unit)
+        .y_desc(unit)
         .x_labels(9)
         .y_labels(8)
         .x_label_formatter(&|value| short(*value))
@@ -123,6 +125,11 @@ fn paint<B: DrawingBackend>(
             let dots = points.iter().map(|point| Circle::new(*point, 5, colour.filled()));
             chart.draw_series(dots)?;
         }
+        let edge = bottom + 0.985 * (top - bottom);
+        let beyond = line.beyond.iter();
+        chart.draw_series(
+            beyond.map(|along| TriangleMarker::new((*along, edge), 7, colour.filled())),
+        )?;
         if !line.label.is_empty() {
             legend(&mut chart, line, colour)?;
         }

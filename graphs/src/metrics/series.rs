@@ -37,7 +37,7 @@ pub struct Point {
     pub step: u64,
     /// Seconds since 1970.
     pub time: f64,
-    /// What was measured.
+    /// What was measured; NaN if it was not finite.
     pub value: f64,
 }
 
@@ -91,7 +91,7 @@ struct Measured {
     data: serde_json::Map<String, Value>,
 }
 
-// JSON has no infinity: what was not finite stands there as null, and is not measured.
+// JSON has no infinity: what was not finite stands there as null, and is read as NaN.
 #[derive(Deserialize)]
 struct Chunk {
     ids: u64,
@@ -188,8 +188,7 @@ impl Curves {
     }
 
     fn add(&mut self, quantity: Quantity, time: f64, value: Option<f64>) {
-        let Some(value) = value else { return };
-        let point = self.point(time, value);
+        let point = self.point(time, value.unwrap_or(f64::NAN));
         let points = self.points.entry(quantity).or_default();
         // The score at the end takes all documents: where one of a part stands at the same place,
         // it takes that one's.
@@ -269,11 +268,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_finite_was_not_measured() {
+    fn what_was_not_finite_is_not_a_number() {
         let text = chunk("", 10, 1.0) + &chunk("", 10, 1.0).replace("0.5", "null");
         let models = curves(&text).expect("null is what JSON has for infinity");
-        assert_eq!(along(&models[0], Quantity::GradientNorm), [(10, 0.5)]);
-        assert_eq!(models[0].points[&Quantity::PrequentialLoss].len(), 2);
+        let [first, second] = models[0].points[&Quantity::GradientNorm][..] else { panic!("two") };
+        assert_eq!((first.words, first.value, second.words), (10, 0.5, 20));
+        assert!(second.value.is_nan());
     }
 
     #[test]
