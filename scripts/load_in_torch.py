@@ -2,12 +2,12 @@
 """Loads a checkpoint into PyTorch's own modules, and compares a passage's log-probabilities.
 
     seseragi evaluate RUN FILE --log-probabilities passage.json
-    python3 scripts/load_in_torch.py RUN/checkpoints/EPOCH passage.json
+    PYTHONPATH=.libtorch/python python3 scripts/load_in_torch.py RUN/checkpoints/EPOCH passage.json
 
-Needs torch and safetensors. Prints the greatest difference; exits with 1 if it is above 1e-4.
+Needs torch and safetensors, as set-up brings them. EPOCH may be a folder of one of its models.
+Prints the greatest difference; exits with 1 if it is above 1e-4.
 """
-import json
-import sys
+import glob, json, sys
 
 import torch
 from safetensors.torch import load_file
@@ -20,13 +20,13 @@ class Model(torch.nn.Module):
 
     def __init__(self, folder):
         super().__init__()
+        folder = (glob.glob(f"{folder}/models/*") + [folder])[0]
         with open(f"{folder}/trainer.json", encoding="utf-8") as file:
             shape = json.load(file)["settings"]["shape"]
         tensors = load_file(f"{folder}/model.safetensors")
         rows, width = tensors["embedding.weight"].shape
-        hidden, options = shape["hidden"], {}
-        if shape["cell"] == "irnn":
-            options["nonlinearity"] = "relu"
+        hidden = shape["hidden"]
+        options = {"nonlinearity": "relu"} if shape["cell"] == "irnn" else {}
         self.embedding = torch.nn.Embedding(rows, width)
         self.recurrent = CELLS[shape["cell"]](width, hidden, shape["layers"], **options)
         if "projection.weight" in tensors:
@@ -49,11 +49,12 @@ if __name__ == "__main__":
     model = Model(sys.argv[1]).eval()
     with open(sys.argv[2], encoding="utf-8") as file:
         passages = json.load(file)
-    worst = 0.0
+    differences = [torch.zeros(1)]
     for passage in passages:
         with torch.no_grad():
             ours = model(torch.tensor(passage["ids"]))
-        worst = max(worst, (ours - torch.tensor(passage["log_probabilities"])).abs().max().item())
+        differences.append((ours - torch.tensor(passage["log_probabilities"])).abs())
+    worst = torch.cat(differences).max().item()  # NaN if there is one
     total = sum(len(passage["ids"]) for passage in passages)
     print(f"{total} ids in {len(passages)} documents; greatest difference {worst:.2e}")
     sys.exit(0 if total and worst <= 1e-4 else 1)
