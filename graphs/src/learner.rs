@@ -7,6 +7,7 @@
 
 mod bookkeeping;
 mod committer;
+mod gauging;
 pub mod halving;
 pub mod pupil;
 mod teach;

@@ -18,6 +18,7 @@ pub mod listing;
 pub mod metrics;
 pub mod passage;
 pub mod picture;
+pub mod repetition;
 pub mod river;
 pub mod run;
 pub mod sample;

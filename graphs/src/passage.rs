@@ -15,21 +15,14 @@ pub struct Passage {
 }
 
 impl Trained {
-    /// Each document in the files (as [`Trained::evaluate_files`] takes them) or, without files,
-    /// each that was held out.
+    /// What the model says of each document.
     ///
     /// # Errors
-    /// As [`Trained::evaluate_files`] and [`Trained::evaluate_held_out`].
-    pub fn passages(&self, patterns: &[String]) -> Result<Vec<Passage>, TrainedError> {
-        let files;
-        let documents: &[Batch<Words>] = if !patterns.is_empty() {
-            files = self.documents(patterns)?;
-            &files
-        } else if self.state.held_out.is_empty() {
-            return Err(TrainedError::NothingHeldOut);
-        } else {
-            &self.state.held_out
-        };
+    /// If libtorch fails.
+    pub fn log_probabilities(
+        &self,
+        documents: &[Batch<Words>],
+    ) -> Result<Vec<Passage>, TrainedError> {
         let rows = self.network.rows() as u32;
         documents
             .iter()

@@ -1,6 +1,8 @@
 //! A run as it stands at its newest valid checkpoint, opened to read: to write with, to score with,
 //! or to look at.
 
+pub mod voice;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -21,7 +23,6 @@ use crate::{
     directory::{self, DirectoryError},
     drive::open_dictionary,
     error::RunError,
-    evaluate::{Evaluation, evaluate},
     job::Job,
     learner::pupil::SetAside,
 };
@@ -135,6 +136,8 @@ pub struct Trained {
     pub state: State,
     /// The checkpoint's manifest.
     pub manifest: Manifest,
+    // The checkpoint's folder.
+    path: PathBuf,
     dictionary: Arc<Dictionary>,
 }
 
@@ -166,6 +169,7 @@ impl Trained {
             model,
             state: State::read(&path)?,
             manifest,
+            path,
             dictionary: open_dictionary(&job).map_err(Box::new)?,
         })
     }
@@ -194,27 +198,12 @@ impl Trained {
         Ok(self.state.vocabulary.decode(&written))
     }
 
-    /// Scores the documents that the run has held out.
+    /// The documents that files have: plain text or HTML (its `.main_text`, else its body), in any
+    /// charset.
     ///
     /// # Errors
-    /// If there are none, or libtorch fails.
-    pub fn evaluate_held_out(&self) -> Result<Evaluation, TrainedError> {
-        if self.state.held_out.is_empty() {
-            return Err(TrainedError::NothingHeldOut);
-        }
-        Ok(evaluate(&self.network, &self.state.vocabulary, &self.state.held_out)?)
-    }
-
-    /// Scores files: plain text or HTML (its `.main_text`, else its body), in any charset.
-    ///
-    /// # Errors
-    /// If one cannot be read or has no text, or libtorch fails.
-    pub fn evaluate_files(&self, patterns: &[String]) -> Result<Evaluation, TrainedError> {
-        Ok(evaluate(&self.network, &self.state.vocabulary, &self.documents(patterns)?)?)
-    }
-
-    /// The documents in files, each in words.
-    pub(crate) fn documents(&self, patterns: &[String]) -> Result<Vec<Batch<Words>>, TrainedError> {
+    /// If one cannot be read or has no text.
+    fn documents_of(&self, patterns: &[String]) -> Result<Vec<Batch<Words>>, TrainedError> {
         let rule = Rule::Sniffed(".main_text, body:not(:has(.main_text))".into());
         let extractor = Extractor::new(&rule).expect("our own selector");
         let mut documents = Vec::new();

@@ -10,9 +10,12 @@
 //! | 1 – 256 | the byte `id - 1` of a character outside the table |
 //! | from 257 | surfaces: words, and single characters, which serve as words and for spelling |
 
+mod transcript;
+
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+pub use transcript::Transcript;
 
 /// The id that stands between documents.
 pub const DOCUMENT: u32 = 0;

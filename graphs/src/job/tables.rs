@@ -292,11 +292,13 @@ pub struct HeldOut {
     /// Words after which an evaluation during the run stops to take documents; the one at the end
     /// takes all.
     pub words: usize,
+    /// Words that the model writes at each evaluation to have its repetitions gauged; 0 for none.
+    pub passage: usize,
 }
 
 impl Default for HeldOut {
     fn default() -> Self {
-        Self { share: 0.02, every: Trigger::Chunks(10), words: 20_000 }
+        Self { share: 0.02, every: Trigger::Chunks(10), words: 20_000, passage: 200 }
     }
 }
 

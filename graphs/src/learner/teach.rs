@@ -167,6 +167,7 @@ impl Learner {
             self.tell(Event::Evaluated(score));
             evaluations.push((place, evaluation));
         }
+        self.gauge()?;
         Ok(evaluations)
     }
 

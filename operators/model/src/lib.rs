@@ -3,7 +3,8 @@
 //! A [`Trainer`] owns a [`Network`] and everything that training changes: it learns chunk after
 //! chunk of word ids, grows a row for every new word, and can be copied, written and loaded so that
 //! the loaded trainer goes on bit for bit as the unbroken one would have. A [`Network`] alone
-//! scores text ([`Network::score`]) and continues it ([`Sampler`]).
+//! scores text ([`Network::score`], or learning as it reads: [`dynamic`]) and continues it
+//! ([`Sampler`]).
 //!
 //! What is random here (first weights, rows of new words, dropout, sampling) is drawn by generators
 //! that are functions of a seed and a name or number, never by one that remembers: nothing of them
@@ -13,6 +14,7 @@
 pub mod clip;
 pub mod device;
 pub mod digest;
+pub mod dynamic;
 mod error;
 pub mod ext;
 pub mod layout;
@@ -31,6 +33,7 @@ pub mod trainer;
 
 pub use clip::Clip;
 pub use device::DeviceChoice;
+pub use dynamic::Adaptation;
 pub use error::Error;
 pub use network::{Network, NewRow, Targets};
 pub use optimizer::Optimizer;

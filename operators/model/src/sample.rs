@@ -2,8 +2,12 @@
 //!
 //! What is drawn is a function of (weights, prompt, [`Sampler`], forbidden words): the generator is
 //! ChaCha8, seeded, and the same on every machine; the probabilities are as exact as the device.
+//!
+//! The filters come in this order: forbidden words, repetition penalty, sequences that must not come
+//! twice, temperature, top-k, typical, top-p, min-p; then a word is drawn. Each works on what the one
+//! before has left.
 
-use std::cmp::Ordering;
+pub mod filters;
 
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -23,13 +27,34 @@ pub struct Sampler {
     pub top_k: Option<usize>,
     /// Keeps the likeliest words until their sum reaches this (Holtzman et al. 2020).
     pub top_p: Option<f64>,
+    /// Keeps the most typical words until their sum reaches this (Meister et al. 2023).
+    pub typical: Option<f64>,
+    /// Keeps the words that are at least this many times as likely as the likeliest (Nguyen et al.
+    /// 2024).
+    pub min_p: Option<f64>,
+    /// Above 1, words that were read lately become less likely (Keskar et al. 2019).
+    pub repetition_penalty: f64,
+    /// How many words back the penalty looks.
+    pub repetition_window: usize,
+    /// No sequence of this many words comes twice (Paulus et al. 2018).
+    pub no_repeat: Option<usize>,
     /// Another seed, another text.
     pub seed: u64,
 }
 
 impl Default for Sampler {
     fn default() -> Sampler {
-        Sampler { temperature: 1.0, top_k: None, top_p: None, seed: 0 }
+        Sampler {
+            temperature: 1.0,
+            top_k: None,
+            top_p: None,
+            typical: None,
+            min_p: None,
+            repetition_penalty: 1.0,
+            repetition_window: 64,
+            no_repeat: None,
+            seed: 0,
+        }
     }
 }
 
@@ -40,14 +65,22 @@ impl Sampler {
             let (name, found) = ("temperature", self.temperature.to_string());
             return Err(Error::Setting { name, found, advice: "use 0 or more" });
         }
-        if self.top_k == Some(0) {
-            let (name, found) = ("top_k", "0".to_owned());
-            return Err(Error::Setting { name, found, advice: "use 1 or more, or leave it out" });
+        if !(self.repetition_penalty >= 1.0 && self.repetition_penalty.is_finite()) {
+            let (name, found) = ("repetition_penalty", self.repetition_penalty.to_string());
+            return Err(Error::Setting { name, found, advice: "use 1 or more" });
         }
-        if let Some(top_p) = self.top_p.filter(|&p| !(p > 0.0 && p <= 1.0)) {
-            let (name, found) = ("top_p", top_p.to_string());
-            let advice = "use a value above 0, up to 1, or leave it out";
-            return Err(Error::Setting { name, found, advice });
+        for (name, count) in [("top_k", self.top_k), ("no_repeat", self.no_repeat)] {
+            if count == Some(0) {
+                let advice = "use 1 or more, or leave it out";
+                return Err(Error::Setting { name, found: "0".to_owned(), advice });
+            }
+        }
+        let shares = [("top_p", self.top_p), ("typical", self.typical), ("min_p", self.min_p)];
+        for (name, share) in shares {
+            if let Some(share) = share.filter(|&share| !(share > 0.0 && share <= 1.0)) {
+                let advice = "use a value above 0, up to 1, or leave it out";
+                return Err(Error::Setting { name, found: share.to_string(), advice });
+            }
         }
         Ok(())
     }
@@ -60,233 +93,174 @@ impl Sampler {
         prompt: &[u32],
         count: usize,
         forbid: &[u32],
-    ) -> Result<Passage<'a>, Error> {
+    ) -> Result<impl Iterator<Item = Result<u32, Error>> + use<'a>, Error> {
+        let passages = self.passages(network, prompt, (1, count), forbid)?;
+        Ok(passages.map(|words| words.map(|words| words[0])))
+    }
+
+    /// The same for several passages at once, the first drawn with this seed, the second with the
+    /// next, and so on: each step reads one `[1, passages]` window and gives a word of each. Words
+    /// may differ from those of a passage drawn alone where two are as good as equal, since sums
+    /// are formed differently.
+    pub fn passages<'a>(
+        &self,
+        network: &'a Network,
+        prompt: &[u32],
+        (passages, count): (usize, usize),
+        forbid: &[u32],
+    ) -> Result<Passages<'a>, Error> {
         self.check()?;
         let read = [&[DOCUMENT], prompt].concat();
         network.check_words(&read)?;
-        Ok(Passage {
+        let seeds = (0..passages as u64).map(|lane| self.seed.wrapping_add(lane));
+        Ok(Passages {
             network,
             sampler: *self,
-            generator: seed::generator(self.seed, "sample", 0),
+            generators: seeds.map(|seed| seed::generator(seed, "sample", 0)).collect(),
             forbid: forbid.to_vec(),
             state: State::zeros(network.shape(), 1, network.device()),
-            unread: read.into_iter().map(i64::from).collect(),
-            remaining: count,
+            read: vec![prompt.to_vec(); passages],
+            unread: Tensor::from_slice(&read.into_iter().map(i64::from).collect::<Vec<_>>())
+                .view([-1, 1]),
+            remaining: if passages == 0 { 0 } else { count },
         })
     }
-}
 
-/// A text being written.
-#[derive(Debug)]
-pub struct Passage<'a> {
-    network: &'a Network,
-    sampler: Sampler,
-    generator: ChaCha8Rng,
-    forbid: Vec<u32>,
-    state: State,
-    /// Words that the network has yet to read before the next can be drawn.
-    unread: Vec<i64>,
-    remaining: usize,
-}
-
-impl Iterator for Passage<'_> {
-    type Item = Result<u32, Error>;
-
-    fn next(&mut self) -> Option<Result<u32, Error>> {
-        self.remaining = self.remaining.checked_sub(1)?;
-        let word = self.draw();
-        if word.is_err() {
-            self.remaining = 0;
-        }
-        Some(word)
-    }
-}
-
-impl Passage<'_> {
-    fn draw(&mut self) -> Result<u32, Error> {
-        let mut logits = tch::no_grad(|| {
-            let words = Tensor::from_slice(&self.unread).view([-1, 1]);
-            let words = words.to_device(self.network.device());
-            let (features, state) = self.network.features(&words, &self.state, false)?;
-            self.state = state;
-            let logits = self.network.logits(&features.get(-1))?;
-            Vec::<f64>::try_from(logits.view(-1).to_kind(Kind::Double))
-                .doing("could not read the logits")
-        })?;
-        for &word in &self.forbid {
+    /// What the next word is drawn from: the filters in their order. `read` is the text so far.
+    pub fn probabilities(&self, mut logits: Vec<f64>, read: &[u32], forbid: &[u32]) -> Vec<f64> {
+        for &word in forbid {
             if let Some(logit) = logits.get_mut(word as usize) {
                 *logit = f64::NEG_INFINITY;
             }
         }
-        let mut probabilities = softmax(&logits, self.sampler.temperature);
-        filter(&mut probabilities, self.sampler.top_k, self.sampler.top_p);
-        let point = f64::from(seed::unit(&mut self.generator));
-        let word = pick(&probabilities, point).ok_or(Error::NothingToSay)?;
-        self.unread = vec![word as i64];
-        Ok(word as u32)
-    }
-}
-
-/// The probabilities of logits at a temperature; at 0 the likeliest has it all (the first of equals).
-/// Negative infinity gets 0; if all are that, all get 0. Shifted by the largest logit, so that no
-/// exponential overflows.
-pub fn softmax(logits: &[f64], temperature: f64) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut probabilities = vec![0.0; logits.len()];
-    if largest == f64::NEG_INFINITY {
-        return probabilities;
-    }
-    if temperature == 0.0 {
-        if let Some(first) = logits.iter().position(|&logit| logit == largest) {
-            probabilities[first] = 1.0;
+        let recent = &read[read.len().saturating_sub(self.repetition_window)..];
+        filters::penalize(&mut logits, recent, self.repetition_penalty);
+        if let Some(n) = self.no_repeat {
+            filters::forbid_repeats(&mut logits, read, n);
         }
-        return probabilities;
-    }
-    for (probability, logit) in probabilities.iter_mut().zip(logits) {
-        *probability = ((logit - largest) / temperature).exp();
-    }
-    normalize(&mut probabilities);
-    probabilities
-}
-
-/// Sets to 0 what is not among the `top_k` likeliest, then what comes after their sum has reached
-/// `top_p` of the whole; the rest is scaled to sum to 1. Of equals the one with the smaller index
-/// comes first. The likeliest always stays; if all are 0, all stay 0.
-pub fn filter(probabilities: &mut [f64], top_k: Option<usize>, top_p: Option<f64>) {
-    if top_k.is_some() || top_p.is_some() {
-        let likelier = |&a: &usize, &b: &usize| -> Ordering {
-            probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b))
-        };
-        let mut order: Vec<usize> =
-            (0..probabilities.len()).filter(|&word| probabilities[word] > 0.0).collect();
-        order.sort_unstable_by(likelier);
-        let mut kept = order.len().min(top_k.unwrap_or(usize::MAX));
-        if let Some(share) = top_p {
-            let mut missing: f64 =
-                share * order[..kept].iter().map(|&word| probabilities[word]).sum::<f64>();
-            let reached = order[..kept].iter().position(|&word| {
-                missing -= probabilities[word];
-                missing <= 0.0
-            });
-            kept = reached.map_or(kept, |last| last + 1);
+        let mut probabilities = filters::softmax(&logits, self.temperature);
+        if let Some(count) = self.top_k {
+            filters::top_k(&mut probabilities, count);
         }
-        order[kept..].iter().for_each(|&word| probabilities[word] = 0.0);
-    }
-    normalize(probabilities);
-}
-
-fn normalize(probabilities: &mut [f64]) {
-    let sum: f64 = probabilities.iter().sum();
-    if sum > 0.0 {
-        probabilities.iter_mut().for_each(|probability| *probability /= sum);
-    }
-}
-
-/// The index that `point`, in [0, 1), falls on when probabilities are laid end to end. Never one of
-/// probability 0; nothing if all are.
-pub fn pick(probabilities: &[f64], point: f64) -> Option<usize> {
-    let mut sum = 0.0;
-    let mut last = None;
-    for (index, &probability) in probabilities.iter().enumerate() {
-        if probability > 0.0 {
-            sum += probability;
-            last = Some(index);
-            if point < sum {
-                break;
-            }
+        if let Some(share) = self.typical {
+            filters::typical(&mut probabilities, share);
         }
+        if let Some(share) = self.top_p {
+            filters::top_p(&mut probabilities, share);
+        }
+        if let Some(share) = self.min_p {
+            filters::min_p(&mut probabilities, share);
+        }
+        probabilities
     }
-    last // sums may end a little below 1
+}
+
+/// Texts being written side by side, each from the same prompt.
+#[derive(Debug)]
+pub struct Passages<'a> {
+    network: &'a Network,
+    sampler: Sampler,
+    // One a passage.
+    generators: Vec<ChaCha8Rng>,
+    forbid: Vec<u32>,
+    // One lane while the prompt is unread, which is read once for all; then one a passage.
+    state: State,
+    /// The prompt and what was written, of each passage: what repetitions are looked for in.
+    read: Vec<Vec<u32>>,
+    /// Words that the network has yet to read before the next can be drawn, `[columns, lanes]`.
+    unread: Tensor,
+    remaining: usize,
+}
+
+impl Iterator for Passages<'_> {
+    type Item = Result<Vec<u32>, Error>;
+
+    fn next(&mut self) -> Option<Result<Vec<u32>, Error>> {
+        self.remaining = self.remaining.checked_sub(1)?;
+        let words = self.draw();
+        if words.is_err() {
+            self.remaining = 0;
+        }
+        Some(words)
+    }
+}
+
+impl Passages<'_> {
+    fn draw(&mut self) -> Result<Vec<u32>, Error> {
+        let lanes = self.generators.len();
+        let logits = tch::no_grad(|| {
+            let unread = self.unread.to_device(self.network.device());
+            let (features, state) = self.network.features(&unread, &self.state, false)?;
+            self.state = state;
+            let logits = self.network.logits(&features.get(-1))?; // [lanes, rows]
+            Vec::<f64>::try_from(logits.reshape([-1]).to_kind(Kind::Double))
+                .doing("could not read the logits")
+        })?;
+        let rows = self.network.rows();
+        let read_by_all = logits.len() == rows && lanes > 1;
+        let mut words = Vec::with_capacity(lanes);
+        for (lane, generator) in self.generators.iter_mut().enumerate() {
+            let start = if read_by_all { 0 } else { lane * rows };
+            let logits = logits[start..start + rows].to_vec();
+            let probabilities = self.sampler.probabilities(logits, &self.read[lane], &self.forbid);
+            let point = f64::from(seed::unit(generator));
+            let word = filters::pick(&probabilities, point).ok_or(Error::NothingToSay)? as u32;
+            self.read[lane].push(word);
+            words.push(word);
+        }
+        if read_by_all {
+            self.state = self.state.repeated(lanes as i64);
+        }
+        let unread: Vec<i64> = words.iter().map(|&word| i64::from(word)).collect();
+        self.unread = Tensor::from_slice(&unread).view([1, -1]);
+        Ok(words)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    fn distribution() -> impl Strategy<Value = Vec<f64>> {
-        let weight = prop_oneof![1 => Just(0.0), 1 => Just(0.25), 4 => 0.001f64..1.0];
-        prop::collection::vec(weight, 1..30).prop_map(|mut weights| {
-            weights[0] += 0.001;
-            normalize(&mut weights);
-            weights
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_kept_sums_to_one_in_the_old_proportions(
-            before in distribution(), k in 1usize..40, p in 0.01f64..=1.0
-        ) {
-            let mut after = before.clone();
-            filter(&mut after, Some(k), Some(p));
-            prop_assert!((after.iter().sum::<f64>() - 1.0).abs() < 1e-9);
-            let kept: Vec<usize> = (0..after.len()).filter(|&i| after[i] > 0.0).collect();
-            for pair in kept.windows(2) {
-                let (a, b) = (pair[0], pair[1]);
-                prop_assert!((after[a] * before[b] - after[b] * before[a]).abs() < 1e-9);
-            }
-        }
-
-        #[test]
-        fn nothing_that_is_dropped_is_likelier_than_what_is_kept(
-            before in distribution(), k in 1usize..40, p in 0.01f64..=1.0
-        ) {
-            let mut after = before.clone();
-            filter(&mut after, Some(k), Some(p));
-            let chosen = |kept: bool| {
-                let before = &before;
-                (0..after.len()).filter(|&i| (after[i] > 0.0) == kept).map(|i| before[i])
-                    .collect::<Vec<f64>>()
-            };
-            let least_kept = chosen(true).into_iter().fold(1.0, f64::min);
-            prop_assert!(chosen(false).into_iter().all(|dropped| dropped <= least_kept));
-        }
-
-        #[test]
-        fn top_k_keeps_that_many_and_top_p_the_fewest_that_reach_it(
-            before in distribution(), k in 1usize..40, p in 0.01f64..0.99
-        ) {
-            let possible = before.iter().filter(|&&x| x > 0.0).count();
-            let mut by_count = before.clone();
-            filter(&mut by_count, Some(k), None);
-            prop_assert_eq!(by_count.iter().filter(|&&x| x > 0.0).count(), k.min(possible));
-
-            let mut by_share = before.clone();
-            filter(&mut by_share, None, Some(p));
-            let mut kept: Vec<f64> = (0..before.len())
-                .filter(|&i| by_share[i] > 0.0).map(|i| before[i]).collect();
-            kept.sort_by(f64::total_cmp);
-            let sum: f64 = kept.iter().sum();
-            prop_assert!(sum > p - 1e-9, "{} kept, {} wanted", sum, p);
-            prop_assert!(sum - kept[0] < p + 1e-9, "one fewer would do");
-        }
-
-        #[test]
-        fn every_point_picks_something_possible(before in distribution(), point in 0.0f64..1.0) {
-            let picked = pick(&before, point).expect("something is possible");
-            prop_assert!(before[picked] > 0.0);
-            let below: f64 = before[..picked].iter().sum();
-            prop_assert!(below <= point + 1e-9 && point < below + before[picked] + 1e-9);
-        }
-
-        #[test]
-        fn a_lower_temperature_makes_the_likeliest_likelier(
-            logits in prop::collection::vec(-20f64..20.0, 2..20), temperature in 0.1f64..0.9
-        ) {
-            let likeliest = |t| softmax(&logits, t).into_iter().fold(0.0, f64::max);
-            prop_assert!(likeliest(temperature) >= likeliest(1.0) - 1e-12);
-            prop_assert!((softmax(&logits, temperature).iter().sum::<f64>() - 1.0).abs() < 1e-9);
-        }
+    #[test]
+    fn each_filter_is_asked_for_by_its_setting() {
+        // Of 4 words, with probabilities 0.5, 0.25, 0.15, 0.1; words 0 and 1 were read.
+        let logits: Vec<f64> = [0.5f64, 0.25, 0.15, 0.1].iter().map(|p| p.ln()).collect();
+        let plain = Sampler::default();
+        let possible = |sampler: Sampler| -> Vec<usize> {
+            let probabilities = sampler.probabilities(logits.clone(), &[0, 1, 0], &[]);
+            (0..4).filter(|&word| probabilities[word] > 0.0).collect()
+        };
+        assert_eq!(possible(plain), [0, 1, 2, 3]);
+        assert_eq!(possible(Sampler { temperature: 0.0, ..plain }), [0]);
+        assert_eq!(possible(Sampler { top_k: Some(2), ..plain }), [0, 1]);
+        assert_eq!(possible(Sampler { top_p: Some(0.8), ..plain }), [0, 1, 2]);
+        assert_eq!(possible(Sampler { min_p: Some(0.25), ..plain }), [0, 1, 2]);
+        // The entropy is 1.21 nats, and the surprises are 0.69, 1.39, 1.90 and 2.30.
+        assert_eq!(possible(Sampler { typical: Some(0.2), ..plain }), [1]);
+        // Word 1 has followed word 0.
+        assert_eq!(possible(Sampler { no_repeat: Some(2), ..plain }), [0, 2, 3]);
+        let penalty = Sampler { repetition_penalty: 3.0, ..plain };
+        let least = |sampler: Sampler| sampler.probabilities(logits.clone(), &[0, 1, 2], &[])[0];
+        // Above the mean of the logits word 0 stands by 0.88, divided by 3; likewise the others.
+        assert!((least(penalty) - 0.41).abs() < 0.01, "{}", least(penalty));
+        // Word 0 lies outside a window of two.
+        assert!(least(Sampler { repetition_window: 2, ..penalty }) > 0.5);
     }
 
     #[test]
-    fn temperature_zero_takes_the_likeliest_that_is_not_forbidden() {
-        const OUT: f64 = f64::NEG_INFINITY;
-        assert_eq!(softmax(&[1.0, 5.0, 5.0, 3.0], 0.0), [0.0, 1.0, 0.0, 0.0]);
-        assert_eq!(softmax(&[1.0, OUT, OUT, 3.0], 0.0), [0.0, 0.0, 0.0, 1.0]);
-        assert_eq!(pick(&softmax(&[OUT, OUT], 0.0), 0.5), None);
-        assert_eq!(softmax(&[OUT, 2.0], 1.0), [0.0, 1.0]);
+    fn settings_that_leave_nothing_are_refused_by_name() {
+        let plain = Sampler::default();
+        for (name, sampler) in [
+            ("temperature", Sampler { temperature: f64::NAN, ..plain }),
+            ("top_k", Sampler { top_k: Some(0), ..plain }),
+            ("top_p", Sampler { top_p: Some(1.5), ..plain }),
+            ("typical", Sampler { typical: Some(0.0), ..plain }),
+            ("min_p", Sampler { min_p: Some(-0.1), ..plain }),
+            ("repetition_penalty", Sampler { repetition_penalty: 0.5, ..plain }),
+            ("no_repeat", Sampler { no_repeat: Some(0), ..plain }),
+        ] {
+            let message = sampler.check().expect_err(name).to_string();
+            assert!(message.starts_with(&format!("`{name}` is ")), "{message}");
+        }
     }
 }

@@ -44,6 +44,11 @@ impl State {
         State(self.0.iter().map(rest).collect())
     }
 
+    /// Its only lane, `lanes` times.
+    pub(crate) fn repeated(&self, lanes: i64) -> State {
+        State(self.0.iter().map(|part| part.repeat([1, lanes, 1])).collect())
+    }
+
     /// The last lane, alone.
     pub(crate) fn last_lane(&self) -> State {
         State(self.0.iter().map(|part| part.narrow(1, -1, 1).copy()).collect())

@@ -247,3 +247,19 @@ fn a_passage_is_a_function_of_its_seed_and_avoids_what_is_forbidden() {
     assert!(matches!(all.next(), Some(Err(Error::NothingToSay))));
     assert!(all.next().is_none());
 }
+
+#[test]
+fn passages_drawn_together_are_those_drawn_alone() {
+    let network = network(&shape(Cell::Lstm, true), 5);
+    let sampler = crate::Sampler { seed: 4, ..crate::Sampler::default() };
+    let together = sampler.passages(&network, &[1, 2], (3, 30), &[0]).expect("known words");
+    let together: Vec<Vec<u32>> = together.map(|words| words.expect("something to say")).collect();
+    assert_eq!(together.len(), 30);
+    for (lane, seed) in [4, 5, 6].into_iter().enumerate() {
+        let alone = crate::Sampler { seed, ..sampler };
+        let alone = alone.generate(&network, &[1, 2], 30, &[0]).expect("known words");
+        let alone: Vec<u32> = alone.map(|word| word.expect("something to say")).collect();
+        let lane: Vec<u32> = together.iter().map(|words| words[lane]).collect();
+        assert_eq!(lane, alone, "seed {seed}");
+    }
+}
