@@ -8,6 +8,7 @@ pub mod generate;
 pub mod inspect;
 pub mod plot;
 pub mod run;
+pub mod steer;
 pub mod vectors;
 
 use graphs::{job::JobError, run::RunError, trained::TrainedError};

@@ -2,9 +2,11 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where printing belongs")]
 
+mod client;
 mod commands;
 mod plots;
 mod progress;
+mod server;
 mod signals;
 mod tensorboard;
 
@@ -47,6 +49,13 @@ enum Command {
     Plot(commands::plot::Plot),
     Vectors(commands::vectors::Vectors),
     Doctor(commands::doctor::Doctor),
+    Scale(commands::steer::Scale),
+    Status(commands::steer::Status),
+    Pause(commands::steer::Pause),
+    Resume(commands::steer::Resume),
+    Drain(commands::steer::Drain),
+    Attach(commands::steer::Attach),
+    Detach(commands::steer::Detach),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +71,13 @@ fn main() -> ExitCode {
         Command::Plot(plot) => plot.execute(),
         Command::Vectors(vectors) => vectors.execute(),
         Command::Doctor(doctor) => doctor.execute(),
+        Command::Scale(scale) => scale.execute(),
+        Command::Status(status) => status.execute(),
+        Command::Pause(pause) => pause.execute(),
+        Command::Resume(resume) => resume.execute(),
+        Command::Drain(drain) => drain.execute(),
+        Command::Attach(attach) => attach.execute(),
+        Command::Detach(detach) => detach.execute(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

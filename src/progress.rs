@@ -10,6 +10,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use graphs::{
+    control::Board,
     events::Event,
     job::{Model, Moment, Trigger},
 };
@@ -24,12 +25,15 @@ const REFRESH: Duration = Duration::from_millis(200);
 /// The thread that shows.
 pub struct Progress {
     thread: JoinHandle<()>,
+    board: Board,
 }
 
 impl Progress {
     /// Shows events until nobody can send any more; steps, where there is no terminal, as often as
     /// `print` says.
     pub fn show(events: Receiver<Event>, client: Arc<OnceLock<Client>>, print: Trigger) -> Self {
+        let board = Board::default();
+        let noted = board.clone();
         let screen = std::io::stderr().is_terminal().then(Bars::new);
         let show = move || {
             let begun = Instant::now();
@@ -39,7 +43,10 @@ impl Progress {
                 Shown { screen, client, begun, known: 0, account: 0, words: 0, step, print, told };
             loop {
                 match events.recv_timeout(REFRESH) {
-                    Ok(event) => shown.take(event),
+                    Ok(event) => {
+                        noted.note(&event);
+                        shown.take(event);
+                    }
                     Err(RecvTimeoutError::Timeout) => shown.refresh(),
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
@@ -47,7 +54,12 @@ impl Progress {
             shown.clear();
         };
         let thread = thread::Builder::new().name("progress".into()).spawn(show);
-        Self { thread: thread.expect("a thread can be started") }
+        Self { thread: thread.expect("a thread can be started"), board }
+    }
+
+    /// What was shown so far, as data.
+    pub fn board(&self) -> Board {
+        self.board.clone()
     }
 
     /// Waits until everything was shown.
@@ -172,6 +184,8 @@ impl Shown {
             Event::Learnt(_, account) => {
                 (self.account, self.words) = (account.entries, account.words);
             }
+            Event::Read(_) => {}
+            Event::Steered(from, command) => self.say(&format!("from epoch {from} on: {command}")),
             Event::Evaluated(held_out) => self.say(&format!(
                 "{}held out: {:.3} bits per character, perplexity per word {:.0}",
                 called(&held_out.model),

@@ -1,6 +1,8 @@
 //! Drives a graph: lists the sources, starts the workers, and stops everything together.
 
 use std::{
+    any::Any,
+    io,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +18,6 @@ use operators::{
     catalogue::{Line, Listing, Slicing},
     fault::Alarm,
     fetch::{Client, ClientError},
-    route::Routing,
     vectors::Vectors,
     wake::Waker,
 };
@@ -24,6 +25,7 @@ use timely::dataflow::{ProbeHandle, Scope};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
+    control::{Gauges, Helm},
     directory,
     error::RunError,
     events::Event,
@@ -42,10 +44,17 @@ pub struct Reins {
     pub drain: Arc<AtomicBool>,
     /// The web client, once there is one: its counters tell how fetching goes.
     pub client: Arc<OnceLock<Client>>,
+    /// Called once the run can be steered, with its directory locked; what it returns is dropped
+    /// when the run can be steered no longer.
+    pub steering: Option<Steering>,
 }
 
-/// How often workers look whether the job is to stop, at the least.
-const PATROL: Duration = Duration::from_millis(100);
+/// Whatever hands a run's commands to its helm.
+pub type Steering = Arc<dyn Fn(&Helm) -> io::Result<Box<dyn Any>> + Send + Sync>;
+
+/// How often workers look whether the job is to stop, at the least. They are woken for it, so this
+/// only has to be seldom enough to cost nothing.
+const PATROL: Duration = Duration::from_secs(2);
 
 /// The dictionary and the vectors of a job.
 pub(crate) struct Lexicon {
@@ -73,7 +82,6 @@ pub(crate) fn open_dictionary(job: &Job) -> Result<Arc<Dictionary>, RunError> {
 }
 
 /// What earlier runs leave to the river.
-#[derive(Default)]
 pub(crate) struct Past {
     /// The last epoch that is committed.
     pub last: Option<Epoch>,
@@ -81,6 +89,8 @@ pub(crate) struct Past {
     pub had: Had,
     /// Fingerprints of the documents that passed, with their sequence numbers.
     pub known: Vec<(u128, u64)>,
+    /// Steers the river, as it was told to before.
+    pub helm: Helm,
 }
 
 /// Runs a graph until `attend` returns, which sits at its end, on a thread of its own. `build` makes
@@ -115,7 +125,7 @@ pub(crate) fn drive<T: Send>(
             size: job.flow.epoch_entries,
             in_flight: job.flow.epochs_in_flight,
         },
-        routing: Routing::to(job.workers()),
+        helm: past.helm.clone(),
         client: client.clone(),
         runtime: runtime.handle().clone(),
         alarm: alarm.clone(),
@@ -127,7 +137,10 @@ pub(crate) fn drive<T: Send>(
     let spring = Spring { listing, known: past.known };
     // Set once there is nothing left for the workers to do, whatever is still under way.
     let stop = Arc::new(AtomicBool::new(false));
-    let workers = start(job.workers(), tools, spring, build, Arc::clone(&stop))?;
+    let gauges = past.helm.gauges().clone();
+    let workers = start(job.max_workers(), tools, spring, build, Arc::clone(&stop))?;
+    let woken = gauges.clone();
+    alarm.listen(move || woken.wake_workers());
     let lister = Lister {
         job: job.clone(),
         client,
@@ -142,7 +155,7 @@ pub(crate) fn drive<T: Send>(
     let finished = thread::scope(|scope| {
         let attendant = thread::Builder::new().name("learner".into()).spawn_scoped(scope, || {
             // However it ends, even by a panic, the workers must not wait for it.
-            let _stops_the_workers = StopsOnDrop(&stop);
+            let _stops_the_workers = StopsOnDrop(&stop, &gauges);
             attend()
         });
         let attendant = attendant
@@ -187,10 +200,12 @@ fn start(
     + 'static,
     stop: Arc<AtomicBool>,
 ) -> Result<timely::communication::WorkerGuards<()>, RunError> {
-    let config = match workers {
+    let mut config = match workers {
         1 => timely::Config::thread(),
         workers => timely::Config::process(workers),
     };
+    // A worker without work sleeps at once: the cores are the trainer's.
+    config.worker = config.worker.idle_spin(Duration::ZERO);
     let shared = Mutex::new((tools, Some(spring)));
     let started = timely::execute(config, move |worker| {
         let (tools, spring) = {
@@ -199,6 +214,7 @@ fn start(
             (shared.0.clone(), spring)
         };
         let alarm = tools.alarm.clone();
+        tools.helm.gauges().enter(worker.index());
         let learnt = worker.dataflow(|scope| build(scope, tools, spring));
         while !learnt.done() {
             worker.step_or_park(Some(PATROL));
@@ -214,11 +230,12 @@ fn start(
     started.map_err(|message| RunError::Stage(format!("could not start the workers: {message}")))
 }
 
-struct StopsOnDrop<'a>(&'a AtomicBool);
+struct StopsOnDrop<'a>(&'a AtomicBool, &'a Gauges);
 
 impl Drop for StopsOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Release);
+        self.1.wake_workers();
     }
 }
 

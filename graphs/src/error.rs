@@ -5,8 +5,8 @@ use std::{io, path::PathBuf};
 use operators::{analyzer::DictionaryError, fetch::ClientError, vectors::VectorsError};
 
 use crate::{
-    checkpoint::CheckpointError, directory::DirectoryError, job::JobError, learner::LearnerError,
-    listing::ListingError,
+    checkpoint::CheckpointError, control::journal::JournalError, directory::DirectoryError,
+    job::JobError, learner::LearnerError, listing::ListingError,
 };
 
 /// Why a job failed.
@@ -21,6 +21,9 @@ pub enum RunError {
     /// The checkpoints cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The dictionary cannot be used.
     #[error(transparent)]
     Dictionary(#[from] DictionaryError),

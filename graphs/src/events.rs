@@ -1,11 +1,11 @@
 //! What a job says of itself while it runs: data for whoever shows it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use operators::Epoch;
 use serde::Serialize;
 
-use crate::{evaluate::Evaluation, learner::pupil::SetAside, ledger::Account};
+use crate::{control::Command, evaluate::Evaluation, learner::pupil::SetAside, ledger::Account};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -22,6 +22,10 @@ pub enum Event {
     Chunk(ChunkLearnt),
     /// An epoch was learnt; the account so far.
     Learnt(Epoch, Account),
+    /// What became of the entries of each source since this was told last.
+    Read(BTreeMap<String, Account>),
+    /// The job was told something: the first epoch that it holds for, and what.
+    Steered(Epoch, Command),
     /// A model was scored on held-out documents.
     Evaluated(HeldOutScore),
     /// A model learns no more, while others go on.

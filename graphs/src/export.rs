@@ -13,10 +13,12 @@ use operators::{batch::Batch, chunk::Cutter, record::Lesson, vocabulary::Vocabul
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    control::Helm,
     drive::{Lexicon, Past, Reins},
     error::RunError,
     job::Job,
     learner::{LearnerError, PATROL, Seat},
+    listing::Had,
     training::{Before, train},
 };
 use writers::Writer;
@@ -70,8 +72,10 @@ pub fn export(
     let lexicon = Lexicon::open(&job)?;
     let mut writer = Writer::create(format, folder)?;
     let cutter = Cutter::new(job.chunk.words, 0, Vocabulary::default().len(), Vec::new());
-    let before = Before { past: Past::default(), vocabulary: Vocabulary::default(), cutter };
     let drain = reins.drain.clone();
+    let helm = Helm::new(&job, None, 0, drain.clone(), reins.events.clone());
+    let past = Past { last: None, had: Had::default(), known: Vec::new(), helm };
+    let before = Before { past, vocabulary: Vocabulary::default(), cutter };
     train(&job, reins, lexicon, before, move |seat: &Seat| {
         let mut exported = Exported::default();
         let begun = Instant::now();

@@ -19,7 +19,7 @@ pub use source::{Aozora, Feed, FeedText, Files, Pages, Sample, Source, Stdin};
 pub use stop::{Reached, Stop, Stopped};
 pub use tables::{
     Allow, Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Plots, Report,
-    Schedule, Softmax, Train, Vectors, Vocabulary,
+    Scale, Schedule, Softmax, Train, Vectors, Vocabulary,
 };
 pub use trigger::{Moment, NoTrigger, Trigger};
 
@@ -79,8 +79,12 @@ pub struct Job {
     pub directory: PathBuf,
     /// What everything random is drawn from.
     pub seed: u64,
-    /// Timely workers; 0 means one for each core.
+    /// Workers that get work at first; 0 means one for each core.
     pub workers: usize,
+    /// Timely workers that are started; 0 means one for each core.
+    pub max_workers: usize,
+    /// Other numbers of workers, each from an epoch on.
+    pub scale: Vec<Scale>,
     /// What is read, in catalogue order.
     pub source: Vec<Source>,
     /// What sources may read that are attached later.
@@ -119,6 +123,8 @@ impl Default for Job {
             directory: "runs/job".into(),
             seed: 1,
             workers: 0,
+            max_workers: 0,
+            scale: Vec::new(),
             source: Vec::new(),
             allow: Allow::default(),
             flow: Flow::default(),
@@ -185,12 +191,16 @@ impl Job {
         if let Some((key, value)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(JobError::senseless(key, &value, "use 1 or more"));
         }
-        let bounded =
-            [("workers", self.workers, 1024), ("train.threads", self.train.threads, 1024)];
+        let bounded = [
+            ("workers", self.workers, 1024),
+            ("max_workers", self.max_workers, 1024),
+            ("train.threads", self.train.threads, 1024),
+        ];
         if let Some((key, value, most)) = bounded.into_iter().find(|(_, value, most)| value > most)
         {
             return Err(JobError::senseless(key, &value, &format!("use {most} or less")));
         }
+        self.check_workers()?;
         if self.directory.as_os_str().is_empty() {
             let advice = "name a folder for the run, such as runs/job";
             return Err(JobError::senseless("directory", &"empty", advice));
@@ -264,9 +274,51 @@ impl Job {
         })
     }
 
-    /// How many timely workers to start.
+    /// Refuses more workers than are started, and epochs out of order.
+    fn check_workers(&self) -> Result<(), JobError> {
+        let most = self.max_workers();
+        let asked = |key: &str, workers: usize| match workers {
+            0 => Err(JobError::senseless(key, &0, "use 1 or more")),
+            _ if workers > most => {
+                let advice = format!("use {most} or less, or set max_workers = {workers}");
+                Err(JobError::senseless(key, &workers, &advice))
+            }
+            _ => Ok(()),
+        };
+        asked("workers", self.workers())?;
+        let mut last = None;
+        for (index, scale) in self.scale.iter().enumerate() {
+            asked(&format!("scale.{index}.workers"), scale.workers)?;
+            if last.is_some_and(|last| last >= scale.from_epoch) {
+                let key = format!("scale.{index}.from_epoch");
+                let advice = "list the epochs from the first to the last";
+                return Err(JobError::senseless(&key, &scale.from_epoch, advice));
+            }
+            last = Some(scale.from_epoch);
+        }
+        Ok(())
+    }
+
+    /// Refuses a source that could not stand in a job file.
+    ///
+    /// # Errors
+    /// The first value that makes no sense, with what it may be.
+    pub fn check_source(source: &Source) -> Result<(), JobError> {
+        source::check(std::slice::from_ref(source))
+    }
+
+    /// How many workers get work at first.
     pub fn workers(&self) -> usize {
-        if self.workers == 0 { cores() } else { self.workers }
+        match (self.workers, self.max_workers) {
+            (0, 0) => cores(),
+            (0, most) => cores().min(most),
+            (workers, _) => workers,
+        }
+    }
+
+    /// How many timely workers to start.
+    pub fn max_workers(&self) -> usize {
+        if self.max_workers == 0 { cores().max(self.workers()) } else { self.max_workers }
     }
 
     /// How many threads train on a CPU.

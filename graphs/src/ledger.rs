@@ -1,6 +1,9 @@
 //! What became of every entry: the account that a checkpoint keeps of what its model was made from.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use arrow_array::{
     Array, RecordBatch, StringArray, StructArray, UInt8Array, UInt64Array, cast::AsArray,
@@ -105,6 +108,39 @@ impl Account {
             Fate::Rejected => self.rejected += 1,
             Fate::Withdrawn => self.withdrawn += 1,
         }
+    }
+
+    /// Adds another account.
+    pub fn join(&mut self, other: &Self) {
+        let Self {
+            entries,
+            learnt,
+            held_out,
+            duplicates,
+            rejected,
+            withdrawn,
+            characters,
+            words,
+            spelled,
+        } = *other;
+        self.entries += entries;
+        self.learnt += learnt;
+        self.held_out += held_out;
+        self.duplicates += duplicates;
+        self.rejected += rejected;
+        self.withdrawn += withdrawn;
+        self.characters += characters;
+        self.words += words;
+        self.spelled += spelled;
+    }
+
+    /// The accounts of these lines, each source its own.
+    pub fn of_sources(lines: &[Line]) -> BTreeMap<String, Self> {
+        let mut accounts: BTreeMap<String, Self> = BTreeMap::new();
+        for line in lines {
+            accounts.entry(line.entry.source.clone()).or_default().add(line);
+        }
+        accounts
     }
 
     /// The account of these lines.
@@ -227,5 +263,9 @@ mod tests {
         assert_eq!(decode(&encode(&[])).as_deref(), Some(&[][..]));
         let account = Account::of(&lines);
         assert_eq!((account.entries, account.learnt, account.words), (3, 1, 6));
+        let mut joined = Account::of(&lines[..1]);
+        joined.join(&Account::of(&lines[1..]));
+        assert_eq!(joined, account);
+        assert_eq!(Account::of_sources(&lines), [(String::new(), account)].into());
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod changes;
 pub mod checkpoint;
+pub mod control;
 pub mod directory;
 pub mod drive;
 pub mod error;

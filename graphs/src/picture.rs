@@ -10,12 +10,16 @@ use std::{
     sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
+use crossbeam_channel::unbounded;
 use model::Network;
-use operators::{catalogue::Slicing, fault::Alarm, fetch::Client, route::Routing};
+use operators::{catalogue::Slicing, fault::Alarm, fetch::Client};
 use timely::logging::{ChannelsEvent, OperatesEvent, TimelyEvent, TimelyEventBuilder};
 use tokio::runtime::Builder;
 
-use crate::{drive::Lexicon, error::RunError, job::Job, listing, river::Tools, training::training};
+use crate::{
+    control::Helm, drive::Lexicon, error::RunError, job::Job, listing, river::Tools,
+    training::training,
+};
 
 /// The operators and channels of a dataflow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +47,7 @@ impl Dataflow {
                 size: job.flow.epoch_entries,
                 in_flight: job.flow.epochs_in_flight,
             },
-            routing: Routing::to(1),
+            helm: Helm::new(job, None, 0, Arc::new(AtomicBool::new(false)), unbounded().0),
             client: Client::new(&job.fetch)?,
             runtime: runtime.handle().clone(),
             alarm: Alarm::new(),

@@ -13,7 +13,8 @@ use operators::{
     fetch::{Client, Fetch},
     record::{Reject, Words},
     resequence::Resequence,
-    route::{Route, Routing},
+    route::Route,
+    steer::Rudder,
     tokenize::Tokenize,
     vectors::Vectors,
     wake::Waker,
@@ -26,6 +27,8 @@ use timely::{
     },
 };
 
+use crate::control::{Helm, Stage};
+
 /// The worker that everything after the weir runs on.
 pub const OWNER: u64 = 0;
 
@@ -34,8 +37,8 @@ pub const OWNER: u64 = 0;
 pub struct Tools {
     /// How the catalogue is cut.
     pub slicing: Slicing,
-    /// Which workers get work.
-    pub routing: Routing,
+    /// What the catalogue steers by, and where it is shown how far the river has come.
+    pub helm: Helm,
     /// Fetches pages.
     pub client: Client,
     /// Runs the fetches.
@@ -71,15 +74,22 @@ pub fn river<'scope>(
     let (listing, known) =
         spring.map_or((None, Vec::new()), |spring| (Some(spring.listing), spring.known));
 
-    let (entries, unusable) = catalogue(scope, listing, tools.slicing, learnt);
-    let (pages, unfetched) =
-        entries.route(tools.routing).fetch(&tools.client, &tools.runtime, &tools.alarm);
-    let (documents, unread) = pages.extract(&tools.rules);
-    let (documents, repeated) = documents.deduplicate(known);
+    let (plan, gauges) = (tools.helm.plan().clone(), tools.helm.gauges());
+    let gathered = ProbeHandle::new();
+    let rudder = Rudder { plan: plan.clone(), gathered: gathered.clone() };
+
+    let (entries, unusable) = catalogue(scope, listing, tools.slicing, learnt, rudder);
+    let entries = gauges.count(Stage::Catalogue, entries);
+    let (pages, unfetched) = entries.route(plan).fetch(&tools.client, &tools.runtime, &tools.alarm);
+    let unfetched = gauges.count(Stage::Unfetched, unfetched);
+    let (documents, unread) = gauges.count(Stage::Fetch, pages).extract(&tools.rules);
+    let (documents, repeated) = gauges.count(Stage::Extract, documents).deduplicate(known);
+    let documents = gauges.count(Stage::Deduplicate, documents);
     let words = documents.tokenize(&tools.dictionary).embed(tools.vectors.as_ref());
     // The weir: before it many and unordered, after it one and in catalogue order.
     let rejects = unusable.concat(unfetched).concat(unread).concat(repeated);
-    (words.resequence(OWNER), rejects)
+    let words = gauges.count(Stage::Tokenize, words).resequence(OWNER).probe_with(&gathered);
+    (gauges.count(Stage::Resequence, words), gauges.count(Stage::Reject, rejects))
 }
 
 /// Has `learnt` follow the end of a graph, and the catalogue go on whenever that moves.

@@ -7,6 +7,7 @@ use operators::{Epoch, chunk::Cutter};
 
 use crate::{
     checkpoint::{self, Counts, Manifest, State},
+    control::{Command, Helm, journal::Journal},
     directory::{self, RunDirectory},
     drive::{Lexicon, Past},
     events::Event,
@@ -17,7 +18,10 @@ use crate::{
     metrics::Metrics,
     training::{Before, train},
 };
-pub use crate::{drive::Reins, error::RunError};
+pub use crate::{
+    drive::{Reins, Steering},
+    error::RunError,
+};
 
 /// Runs a job to the end of its catalogue, or until it is drained.
 ///
@@ -38,12 +42,25 @@ pub(crate) fn run_halving(
     let (learner, last) = begin(job, &lexicon, halving, reins)?;
     directory.note(job).map_err(|source| RunError::System { doing: "write job.toml", source })?;
 
+    let journal = Journal::open(&job.directory)?;
+    let first = last.map_or(0, |epoch| epoch + 1);
+    let helm = Helm::new(job, Some(journal), first, reins.drain.clone(), reins.events.clone());
+    if helm.plan().position().standing.paused {
+        let _nobody_watches = reins.events.send(Event::Steered(first, Command::Pause));
+    }
+    // Dropped before the directory is given free, so that nobody steers a run that has ended.
+    let _steered =
+        reins.steering.as_ref().map(|steering| steering(&helm)).transpose().map_err(|source| {
+            RunError::System { doing: "serve the commands that steer the run", source }
+        })?;
+
     let state = &learner.state;
     let before = Before {
         past: Past {
             last,
             had: Had::of(&state.ledger, learner.counts.next_sequence),
             known: passed(&state.ledger),
+            helm,
         },
         cutter: Cutter::new(
             job.chunk.words,
@@ -115,7 +132,9 @@ fn begin(
             }
             tell(Event::Resumed(manifest.epoch, manifest.account, manifest.counts.next_chunk));
             let Manifest { counts, account, epoch, .. } = manifest;
-            (State::read(&path)?, counts, account, Some(epoch))
+            let state = State::read(&path)?;
+            tell(Event::Read(Account::of_sources(&state.ledger)));
+            (state, counts, account, Some(epoch))
         }
     };
     let path = directory::metrics(&job.directory);

@@ -31,6 +31,7 @@ use crate::{
     Batches, Epoch,
     batch::{Batch, Builder},
     record::{Entry, Reject, RejectRow, Stage},
+    steer::Rudder,
     wake::Waker,
 };
 
@@ -68,12 +69,13 @@ pub struct Listing {
 }
 
 /// The entries to read, and what of the catalogue is not to be read. `listing` is `Some` on one
-/// worker; `learnt` follows the learner.
+/// worker; `learnt` follows the learner; the rudder is asked before an epoch is opened.
 pub fn catalogue<'scope>(
     scope: Scope<'scope, Epoch>,
     listing: Option<Listing>,
     slicing: Slicing,
     learnt: &ProbeHandle<Epoch>,
+    rudder: Rudder,
 ) -> (Batches<'scope, Entry>, Batches<'scope, Reject>) {
     let learnt = learnt.clone();
     let mut builder = OperatorBuilder::new("Catalogue".to_owned(), scope);
@@ -87,7 +89,9 @@ pub fn catalogue<'scope>(
         capabilities.iter_mut().for_each(|capability| capability.downgrade(&slicing.first));
         // Gone once the catalogue has ended; never there on the other workers.
         let mut state = listing.map(|listing| {
-            listing.waker.attach(scope.worker().sync_activator_for(address.to_vec()));
+            for waker in [&listing.waker, rudder.plan.waker()] {
+                waker.attach(scope.worker().sync_activator_for(address.to_vec()));
+            }
             (capabilities, listing)
         });
         // The slice that is being filled: emitted whole, so that an epoch never grows once begun.
@@ -113,10 +117,14 @@ pub fn catalogue<'scope>(
                     if filled == Filled::Waiting {
                         return; // woken again when a line was sent
                     }
-                    listed = filled == Filled::Ended;
                     if slice.is_empty() {
+                        listed = true;
                         continue; // there is no epoch without a line
                     }
+                    if !rudder.open(epoch, &learnt, slicing.in_flight) {
+                        return; // woken again when an order was given; the slice is kept
+                    }
+                    listed = filled == Filled::Ended;
                     let mut entries = entries.session_with_builder(&capabilities[0]);
                     let mut rejects = rejects.session_with_builder(&capabilities[1]);
                     for line in slice.drain(..) {

@@ -23,6 +23,7 @@ pub mod frontier;
 pub mod record;
 pub mod resequence;
 pub mod route;
+pub mod steer;
 pub mod tokenize;
 pub mod train;
 pub mod vectors;

@@ -1,7 +1,10 @@
 //! Sends each entry to the worker that the routing table names for its epoch.
 //!
-//! The table is data: which workers get work *from an epoch on*. Every stage up to the weir stays
-//! on the worker that an entry was sent to.
+//! The table is data: which workers get work *from an epoch on*. It changes while the job runs, but
+//! only for epochs that are not open yet, and lies where entries are stamped: with the owner, before
+//! the exchange. Every stage up to the weir stays on the worker that an entry was sent to. The one
+//! exchange between them, that of `deduplicate`, sends fingerprints by their hash to all workers that
+//! were started, in use or not: some bytes a document, and nothing moves when the table changes.
 
 use timely::dataflow::{
     channels::pact::{ExchangeCore, Pipeline},
@@ -12,6 +15,7 @@ use crate::{
     Batches, Epoch,
     batch::{Batch, Builder},
     record::Entry,
+    steer::Plan,
 };
 
 /// Which workers get work, from an epoch on.
@@ -37,23 +41,24 @@ impl Routing {
 
     /// The worker for the entry numbered `sequence`.
     pub fn worker(&self, epoch: Epoch, sequence: u64) -> u64 {
-        let (_, workers) = self
-            .rules
-            .iter()
-            .rfind(|(from, _)| *from <= epoch)
-            .expect("the first rule holds from the beginning");
-        sequence % workers
+        sequence % self.workers(epoch) as u64
+    }
+
+    /// How many workers get work in `epoch`.
+    pub fn workers(&self, epoch: Epoch) -> usize {
+        let rule = self.rules.iter().rfind(|(from, _)| *from <= epoch);
+        rule.expect("the first rule holds from the beginning").1 as usize
     }
 }
 
 /// The stage.
 pub trait Route<'scope> {
-    /// Sends each entry to its worker.
-    fn route(self, routing: Routing) -> Batches<'scope, Entry>;
+    /// Sends each entry to its worker, by the plan's table.
+    fn route(self, plan: Plan) -> Batches<'scope, Entry>;
 }
 
 impl<'scope> Route<'scope> for Batches<'scope, Entry> {
-    fn route(self, routing: Routing) -> Self {
+    fn route(self, plan: Plan) -> Self {
         // An exchange sees the record but never its epoch: so stamp first, then exchange.
         self.unary::<Builder<Entry>, _, _, _>(Pipeline, "Stamp", move |_, _| {
             move |input, output| {
@@ -62,7 +67,7 @@ impl<'scope> Route<'scope> for Batches<'scope, Entry> {
                     let mut session = output.session_with_builder(&capability);
                     for mut batch in data.flat_map(timely::container::DrainContainer::drain) {
                         let sequence = batch.iter().next().map_or(0, |entry| entry.sequence);
-                        batch.route = routing.worker(epoch, sequence);
+                        batch.route = plan.worker(epoch, sequence);
                         session.give(batch);
                     }
                 });

@@ -7,6 +7,7 @@ use operators::{
     batch::Builder,
     catalogue::{Line, Listing, Slicing, catalogue},
     record::{Entry, Record, Stage},
+    steer::{Plan, Rudder},
     wake::Waker,
 };
 use timely::{
@@ -63,7 +64,9 @@ fn every_line_of_the_listing_is_an_entry_or_a_reject_in_the_epoch_of_its_place()
             let waker = listing.waker.clone();
             // More epochs than may be open at once: the first must be seen to end for the last.
             let slicing = Slicing { first: 5, size: 2, in_flight: 2 };
-            let (entries, rejects) = catalogue(scope, Some(listing), slicing, &learnt);
+            let plan = Plan::new(5, 1, 1, Vec::new());
+            let rudder = Rudder { plan, gathered: ProbeHandle::new() };
+            let (entries, rejects) = catalogue(scope, Some(listing), slicing, &learnt, rudder);
             let entries = tell(entries, outcomes.clone(), |entry| (entry.sequence, None));
             let rejects = tell(rejects, outcomes, |reject| {
                 (reject.entry.sequence, Some((reject.stage, reject.reason.to_owned())))

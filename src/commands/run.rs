@@ -16,12 +16,18 @@ use graphs::{
 use serde_json::json;
 
 use super::{grouped, print_json};
-use crate::{plots::Watch, progress::Progress, signals};
+use crate::{
+    plots::Watch,
+    progress::Progress,
+    server::{Server, View},
+    signals,
+};
 
 /// Runs a job: scrapes its sources, trains on each chunk as it arrives, commits
 ///
 /// A run that was stopped or killed goes on from its newest valid checkpoint. Ctrl-C drains to a
 /// commit; a chunk that would take 20 s more is left, and comes again. A second Ctrl-C stops at once.
+/// While it runs, `scale`, `pause`, `resume`, `drain`, `attach`, `detach` and `status` steer it.
 #[derive(Args)]
 #[command(after_help = "Example:
   seseragi run jobs/aozora.toml --set source.0.wanted.limit=50 --set directory=runs/fifty
@@ -57,7 +63,12 @@ pub fn watched(job: &Job) -> anyhow::Result<Finished> {
     model::device::keep_freed_memory();
     let drain = Arc::new(AtomicBool::new(false));
     signals::drain_on_signal(Arc::clone(&drain))?;
-    let (reins, progress) = reins(drain, job);
+    let (mut reins, progress) = reins(drain, job);
+    reins.steering = Some(Server::steering(View {
+        directory: job.directory.clone(),
+        board: progress.board(),
+        client: Arc::clone(&reins.client),
+    }));
     let plots = Watch::start(job);
     let finished = run(job, &reins);
     drop(reins);
@@ -73,7 +84,7 @@ pub fn reins(drain: Arc<AtomicBool>, job: &Job) -> (Reins, Progress) {
     let client = Arc::new(OnceLock::new());
     let (events, told) = crossbeam_channel::unbounded();
     let progress = Progress::show(told, Arc::clone(&client), job.report.print);
-    (Reins { events, drain, client }, progress)
+    (Reins { events, drain, client, steering: None }, progress)
 }
 
 fn print_outcome(job: &Job, finished: &Finished) -> anyhow::Result<()> {

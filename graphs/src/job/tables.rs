@@ -32,6 +32,16 @@ impl Default for Flow {
     }
 }
 
+/// How many workers get work from an epoch on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// The first epoch.
+    pub from_epoch: operators::Epoch,
+    /// Workers that get work.
+    pub workers: usize,
+}
+
 /// The analyzer's dictionary.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -11,7 +11,7 @@ use operators::{
 use super::Learner;
 use crate::{
     events::Event,
-    ledger::{Fate, Line},
+    ledger::{Account, Fate, Line},
 };
 
 impl Learner {
@@ -78,11 +78,13 @@ impl Learner {
         }
         let closed = &mut self.state.ledger[self.account.entries as usize..];
         closed.sort_by_key(|line| line.entry.sequence);
-        for line in closed {
+        for line in &mut *closed {
             line.epoch = epoch;
             self.account.add(line);
             self.counts.next_sequence = line.entry.sequence + 1;
         }
+        let read = Account::of_sources(closed);
+        self.tell(Event::Read(read));
         self.tell(Event::Learnt(epoch, self.account));
     }
 

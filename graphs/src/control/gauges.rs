@@ -1,0 +1,166 @@
+//! How far the river has come: records that have left each stage, and the time that workers took.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::Thread,
+};
+
+use operators::{Batches, Epoch, record::Record};
+use timely::dataflow::operators::Inspect;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Entries to read.
+    Catalogue,
+    /// Pages.
+    Fetch,
+    /// Entries without a page.
+    Unfetched,
+    /// Documents.
+    Extract,
+    /// Documents whose text no other has.
+    Deduplicate,
+    /// Documents in words.
+    Tokenize,
+    /// Documents in catalogue order.
+    Resequence,
+    /// Entries that could not be used.
+    Reject,
+}
+
+impl Stage {
+    /// All of them, in the order of the river.
+    pub const ALL: [Self; 8] = [
+        Self::Catalogue,
+        Self::Fetch,
+        Self::Unfetched,
+        Self::Extract,
+        Self::Deduplicate,
+        Self::Tokenize,
+        Self::Resequence,
+        Self::Reject,
+    ];
+
+    /// What it is called in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Catalogue => "catalogue",
+            Self::Fetch => "fetch",
+            Self::Unfetched => "unfetched",
+            Self::Extract => "extract",
+            Self::Deduplicate => "deduplicate",
+            Self::Tokenize => "tokenize",
+            Self::Resequence => "resequence",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+/// The gauges of a job in this process. Clones are the same gauges.
+#[derive(Clone, Default)]
+pub struct Gauges {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    // By stage, in the order of `Stage::ALL`.
+    records: [AtomicU64; Stage::ALL.len()],
+    // The first epoch that the weir has not let through.
+    gathered: AtomicU64,
+    // By number: each worker's thread, and where the system tells of it.
+    workers: Mutex<Vec<(usize, Thread, PathBuf)>>,
+}
+
+impl Gauges {
+    /// Counts what flows by.
+    pub fn count<'scope, R: Record>(
+        &self,
+        stage: Stage,
+        records: Batches<'scope, R>,
+    ) -> Batches<'scope, R> {
+        let shared = Arc::clone(&self.shared);
+        records.inspect_core(move |event| match event {
+            Ok((_, container)) => {
+                let rows = container.batches().iter().map(|batch| batch.rows().num_rows() as u64);
+                shared.records[stage as usize].fetch_add(rows.sum(), Ordering::Relaxed);
+            }
+            Err(frontier) if stage == Stage::Resequence => {
+                if let Some(epoch) = frontier.first() {
+                    shared.gathered.fetch_max(*epoch, Ordering::Relaxed);
+                }
+            }
+            Err(_) => {}
+        })
+    }
+
+    /// How many records have left a stage.
+    pub fn records(&self, stage: Stage) -> u64 {
+        self.shared.records[stage as usize].load(Ordering::Relaxed)
+    }
+
+    /// The first epoch that the weir has not let through.
+    pub fn gathered(&self) -> Epoch {
+        self.shared.gathered.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that this thread is the worker numbered `index`.
+    pub(crate) fn enter(&self, index: usize) {
+        // "PID/task/TID"
+        let thread = fs::read_link("/proc/thread-self").unwrap_or_default();
+        let clock = Path::new("/proc").join(thread);
+        self.workers().push((index, std::thread::current(), clock));
+    }
+
+    /// Wakes every worker, to look whether it is to stop.
+    pub(crate) fn wake_workers(&self) {
+        self.workers().iter().for_each(|(_, thread, _)| thread.unpark());
+    }
+
+    /// Seconds that each worker has been running on a core so far, by its number: its thread's own
+    /// processor time, as the system counts it. Nothing is measured in the worker itself. Empty
+    /// where the system does not tell.
+    pub fn busy_seconds(&self) -> Vec<f64> {
+        let mut workers: Vec<_> = self
+            .workers()
+            .iter()
+            .filter_map(|(index, _, clock)| Some((*index, processor_seconds(clock)?)))
+            .collect();
+        workers.sort_by_key(|(index, _)| *index);
+        workers.into_iter().map(|(_, seconds)| seconds).collect()
+    }
+
+    fn workers(&self) -> std::sync::MutexGuard<'_, Vec<(usize, Thread, PathBuf)>> {
+        self.shared.workers.lock().expect("nothing panics while it holds the list")
+    }
+}
+
+/// What a thread has used, from the scheduler's statistics: nanoseconds on a core come first.
+fn processor_seconds(thread: &Path) -> Option<f64> {
+    let text = fs::read_to_string(thread.join("schedstat")).ok()?;
+    let nanoseconds: u64 = text.split_whitespace().next()?.parse().ok()?;
+    Some(nanoseconds as f64 / 1e9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_works_is_seen_to_be_busy() {
+        let gauges = Gauges::default();
+        gauges.enter(0);
+        let before = gauges.busy_seconds();
+        let mut sum = 0u64;
+        while gauges.busy_seconds()[0] <= before[0] {
+            (0..100_000u64).for_each(|n| sum = std::hint::black_box(sum.wrapping_mul(31) + n));
+        }
+        assert_eq!(before.len(), 1);
+    }
+}

@@ -1,0 +1,165 @@
+//! The helm of a running job: takes commands, makes them durable, and has them take effect.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use operators::{Epoch, steer::Plan};
+
+use super::{
+    Command, Gauges, check,
+    journal::{Entry, Journal, JournalError},
+    orders, sources,
+};
+use crate::{
+    events::Event,
+    job::{Job, JobError},
+};
+
+/// Why a command is not followed.
+#[derive(Debug, thiserror::Error)]
+pub enum SteerError {
+    /// Nobody would do the work.
+    #[error("could not scale to 0 workers; use 1 or more, or `pause`")]
+    NoWorkers,
+    /// More than there are.
+    #[error(
+        "could not scale to {asked} workers: {most} were started; to have more, drain the run and \
+         start it again with --set max_workers={asked}"
+    )]
+    TooManyWorkers {
+        /// How many were asked for.
+        asked: usize,
+        /// How many there are.
+        most: usize,
+    },
+    /// A source as described cannot be read.
+    #[error(transparent)]
+    Source(#[from] JobError),
+    /// The name is in use.
+    #[error(
+        "could not attach source \"{name}\": there is one of that name; give it another `name`"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// No source has the name.
+    #[error("could not detach source \"{name}\": there is none of that name; there are: {known}")]
+    NoSuchSource {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// The run is about to end.
+    #[error("the run is draining; give the command again once it has stopped")]
+    Draining,
+    /// The command could not be made durable.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// The helm of a job. Clones are the same helm.
+#[derive(Clone)]
+pub struct Helm {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    plan: Plan,
+    gauges: Gauges,
+    // One command at a time.
+    log: Mutex<Log>,
+    // Sources attached and detached, from earlier lives too, for whoever lists the sources.
+    changes: (Sender<Entry>, Receiver<Entry>),
+    drain: Arc<AtomicBool>,
+    events: Sender<Event>,
+}
+
+struct Log {
+    // None for a job that keeps nothing, such as an export.
+    journal: Option<Journal>,
+    sources: Vec<String>,
+}
+
+impl Helm {
+    /// The helm of a job that begins with epoch `first`, and does again what its journal says.
+    pub fn new(
+        job: &Job,
+        journal: Option<Journal>,
+        first: Epoch,
+        drain: Arc<AtomicBool>,
+        events: Sender<Event>,
+    ) -> Self {
+        let entries = journal.as_ref().map_or(&[][..], Journal::entries);
+        let plan = Plan::new(first, job.workers(), job.max_workers(), orders(job, entries));
+        let changes = unbounded();
+        for entry in entries.iter().filter(|entry| is_change(&entry.command)) {
+            changes.0.send(entry.clone()).expect("we hold the other end");
+        }
+        let sources = sources(job, entries);
+        let gauges = Gauges::default();
+        let log = Mutex::new(Log { journal, sources });
+        Self { shared: Arc::new(Shared { plan, gauges, log, changes, drain, events }) }
+    }
+
+    /// Gives a command; the first epoch that it holds for. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// If the run cannot do it, or it cannot be made durable: then nothing has changed.
+    pub fn give(&self, command: Command) -> Result<Epoch, SteerError> {
+        let Shared { plan, log, changes, drain, events, .. } = &*self.shared;
+        let mut log = log.lock().expect("nothing panics while it holds the journal");
+        if drain.load(Ordering::Acquire) {
+            return Err(SteerError::Draining);
+        }
+        check(&command, Some(plan.position().most), &log.sources)?;
+        let hold = plan.hold();
+        let from = hold.from();
+        if let Some(journal) = &mut log.journal {
+            journal.append(from, command.clone())?;
+        }
+        match &command {
+            Command::Attach { source } => log.sources.push(source.name().to_owned()),
+            Command::Detach { name } => log.sources.retain(|known| known != name),
+            Command::Drain => drain.store(true, Ordering::Release),
+            _ => {}
+        }
+        if is_change(&command) {
+            let entry = Entry { epoch: from, time: 0.0, command: command.clone() };
+            changes.0.send(entry).expect("we hold the other end");
+        }
+        if let Some(order) = command.order() {
+            hold.enter(order);
+        }
+        let _nobody_watches = events.send(Event::Steered(from, command));
+        Ok(from)
+    }
+
+    /// What the catalogue steers by.
+    pub fn plan(&self) -> &Plan {
+        &self.shared.plan
+    }
+
+    /// How far the river has come.
+    pub fn gauges(&self) -> &Gauges {
+        &self.shared.gauges
+    }
+
+    /// Sources attached and detached, in order: those of the journal at once, others as they come.
+    pub fn changes(&self) -> &Receiver<Entry> {
+        &self.shared.changes.1
+    }
+
+    /// Whether the job is to end.
+    pub fn drains(&self) -> bool {
+        self.shared.drain.load(Ordering::Acquire)
+    }
+}
+
+fn is_change(command: &Command) -> bool {
+    matches!(command, Command::Attach { .. } | Command::Detach { .. })
+}

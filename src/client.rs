@@ -1,0 +1,150 @@
+//! Steers a run from outside: over its control server while it runs, else by its journal.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use graphs::{
+    checkpoint,
+    control::{self, Command, journal::Journal},
+    directory::{self, DirectoryError, RunDirectory},
+    job::Job,
+    job::JobError,
+};
+use operators::Epoch;
+use serde_json::Value;
+
+use crate::server::notice::{self, Notice};
+
+/// What became of a command.
+pub enum Given {
+    /// The run goes, and does it from this epoch on.
+    Running(Epoch),
+    /// The run stands still, and does it from this epoch on, the first of its next start.
+    Stopped(Epoch),
+    /// The run stands still, and a drain has nothing to do there.
+    NothingToDrain,
+}
+
+/// How a run stands.
+pub enum Stand {
+    /// What it says of itself.
+    Running(Value),
+    /// The last epoch that is durable, and what was commanded for the next start.
+    Stopped(Option<Epoch>, Vec<control::journal::Entry>),
+}
+
+/// The run to address: the one that was named, else the only one under `runs/` that goes.
+pub fn find(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    if let Some(named) = named {
+        return match directory::job(&named).exists() {
+            true => Ok(named),
+            false => Err(DirectoryError::Empty { path: named }.into()),
+        };
+    }
+    let runs = fs::read_dir("runs").into_iter().flatten().flatten().map(|entry| entry.path());
+    let going = runs.filter(|run| {
+        notice::path(run).exists() && ask(run, "status").is_ok_and(|said| said.is_some())
+    });
+    let mut going: Vec<_> = going.collect();
+    going.sort();
+    match &going[..] {
+        [] => bail!("no run under runs/ is going; name a run directory with --dir"),
+        [run] => Ok(run.clone()),
+        several => {
+            let names: Vec<_> = several.iter().map(|run| run.display().to_string()).collect();
+            bail!("several runs are going ({}); name one with --dir", names.join(", "))
+        }
+    }
+}
+
+/// Gives a command to a run, going or not.
+pub fn give(run: &Path, command: &Command) -> anyhow::Result<Given> {
+    let body = serde_json::to_vec(command)?;
+    if let Some(said) = request(run, "commands", Some(body))? {
+        let epoch =
+            said["from_epoch"].as_u64().context("the run gave an answer without an epoch")?;
+        return Ok(Given::Running(epoch));
+    }
+    // Held until the journal is written: a run that starts meanwhile is told to wait.
+    let _nobody_runs_it = lock(run)?;
+    let mut journal = Journal::open(run)?;
+    let job = noted(run)?;
+    control::check(command, None, &control::sources(&job, journal.entries()))?;
+    if *command == Command::Drain {
+        return Ok(Given::NothingToDrain);
+    }
+    let epoch = newest(run)?.map_or(0, |epoch| epoch + 1);
+    journal.append(epoch, command.clone())?;
+    Ok(Given::Stopped(epoch))
+}
+
+/// Asks how a run stands.
+pub fn stand(run: &Path) -> anyhow::Result<Stand> {
+    if let Some(said) = ask(run, "status")? {
+        return Ok(Stand::Running(said));
+    }
+    let _nobody_runs_it = lock(run)?;
+    let last = newest(run)?;
+    let mut entries = control::journal::read(run)?;
+    entries.retain(|entry| last.is_none_or(|last| entry.epoch > last));
+    Ok(Stand::Stopped(last, entries))
+}
+
+fn newest(run: &Path) -> anyhow::Result<Option<Epoch>> {
+    Ok(checkpoint::epochs(&directory::checkpoints(run))?.pop())
+}
+
+fn lock(run: &Path) -> anyhow::Result<RunDirectory> {
+    match RunDirectory::lock(run) {
+        Err(DirectoryError::InUse { path, holder }) => bail!(
+            "run \"{}\" is just starting or ending (process {holder}); try again",
+            path.display()
+        ),
+        locked => Ok(locked?),
+    }
+}
+
+/// The job that the run was last started with.
+fn noted(run: &Path) -> Result<Job, JobError> {
+    Job::read(&directory::job(run), &[])
+}
+
+fn ask(run: &Path, path: &str) -> anyhow::Result<Option<Value>> {
+    request(run, path, None)
+}
+
+/// Sends a request to a run's control server, with a body as a command and without as a question;
+/// `None` if nobody is there.
+fn request(run: &Path, path: &str, body: Option<Vec<u8>>) -> anyhow::Result<Option<Value>> {
+    let Some(notice) = Notice::read(run) else { return Ok(None) };
+    // Whoever installed one before has chosen as well.
+    let _installed_already = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let address = format!("http://{}/{path}", notice.address);
+    let request = match body {
+        Some(body) => client.post(address).body(body),
+        None => client.get(address),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answered = runtime.block_on(async {
+        let answer = request.bearer_auth(&notice.token).send().await?;
+        Ok::<_, reqwest::Error>((answer.status(), answer.bytes().await?))
+    });
+    let (status, bytes) = match answered {
+        // A run that was killed has left its notice behind.
+        Err(error) if error.is_connect() => return Ok(None),
+        answered => answered.context("the run does not answer")?,
+    };
+    // Another program has the port of a run that was killed.
+    if status == reqwest::StatusCode::UNAUTHORIZED {
+        return Ok(None);
+    }
+    let said: Value = serde_json::from_slice(&bytes).context("the run gave no answer in JSON")?;
+    match said["error"].as_str() {
+        Some(error) => bail!("{error}"),
+        None => Ok(Some(said)),
+    }
+}
