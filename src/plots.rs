@@ -215,8 +215,9 @@ fn parted<'a>(points: impl IntoIterator<Item = &'a Point>) -> (Vec<(f64, f64)>, 
 }
 
 /// Cuts off what is so far above the rest that nothing else could be told apart: what is higher than
-/// three times as far above the least value as nine tenths of every curve are. A curve that has fewer
-/// than ten points is never cut for its own sake.
+/// three times as far above the least value as nine tenths of every curve are. A curve that comes to
+/// ten times as much as the one in the middle has diverged, and is not asked. One that has fewer than
+/// ten points is never cut for its own sake.
 fn cut(lines: &mut [Line]) {
     let values = |line: &Line| line.points.iter().map(|(_, value)| *value).collect::<Vec<_>>();
     let least = lines.iter().flat_map(values).fold(f64::INFINITY, f64::min);
@@ -225,7 +226,11 @@ fn cut(lines: &mut [Line]) {
         values.sort_by(f64::total_cmp);
         values.get((values.len() * 9).div_ceil(10).saturating_sub(1)).copied()
     };
-    let usual = lines.iter().filter_map(usual).fold(f64::NEG_INFINITY, f64::max);
+    let mut usual: Vec<f64> = lines.iter().filter_map(usual).collect();
+    usual.sort_by(f64::total_cmp);
+    let Some(middle) = usual.get(usual.len().saturating_sub(1) / 2).copied() else { return };
+    let usual = usual.into_iter().filter(|usual| *usual <= 10.0 * middle.abs());
+    let usual = usual.fold(f64::NEG_INFINITY, f64::max);
     if usual <= least {
         return;
     }
@@ -333,6 +338,11 @@ mod tests {
         cut(&mut spiked);
         assert_eq!(spiked[0].points[0], (0.0, 10.0)); // 4 + 3 · (6 − 4)
         assert_eq!((&spiked[0].beyond, &spiked[1].beyond), (&vec![0.0], &vec![]));
+        // A run that diverged beside one that did not.
+        let mut both = [line(vec![7.0, 1e15, 9e15, 8.0]), line(vec![8.0, 6.0, 5.0, 4.0])];
+        cut(&mut both);
+        assert_eq!((&both[0].beyond, both[0].points[1]), (&vec![1.0, 2.0], (1.0, 16.0))); // 4 + 3 · 4
+        assert!(both[1].beyond.is_empty());
         // From 12 towards 4, as a loss does.
         let falling = (0..100).map(|chunk| 4.0 + 8.0 * (-0.01 * f64::from(chunk)).exp());
         let mut falling = [line(falling.collect())];
