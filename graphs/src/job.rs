@@ -368,6 +368,13 @@ impl Job {
             batch,
             sequence,
             passes,
+            regularization: model::Regularization {
+                locked_dropout: self.model.locked_dropout,
+                embedding_dropout: self.model.embedding_dropout,
+                weight_drop: self.model.weight_drop,
+                activation: self.train.activation_regularization,
+                temporal_activation: self.train.temporal_activation_regularization,
+            },
         }
     }
 }

@@ -123,6 +123,12 @@ pub struct Model {
     pub tied: bool,
     /// Share of activations that training drops.
     pub dropout: f64,
+    /// Whether it drops the same ones in all columns of a window.
+    pub locked_dropout: bool,
+    /// Share of the words that training does not see, a window each.
+    pub embedding_dropout: f64,
+    /// Share of the recurrent matrices that training drops.
+    pub weight_drop: f64,
     /// What `irnn` starts its recurrence from: this much of the identity.
     pub identity: f64,
     /// The output layer.
@@ -155,6 +161,9 @@ impl Default for Model {
             embedding: 200,
             tied: true,
             dropout: 0.0,
+            locked_dropout: false,
+            embedding_dropout: 0.0,
+            weight_drop: 0.0,
             identity: 1.0,
             softmax: Softmax::Full,
             cutoffs: vec![2000, 10_000],
@@ -203,6 +212,10 @@ pub struct Train {
     pub clip: Clipping,
     /// Where they are clipped.
     pub clip_at: f64,
+    /// What the loss is charged for loud activations.
+    pub activation_regularization: f64,
+    /// What the loss is charged for activations that change.
+    pub temporal_activation_regularization: f64,
 }
 
 /// What turns gradients into steps.
@@ -287,6 +300,8 @@ impl Default for Train {
             momentum: 0.0,
             clip: Clipping::Norm,
             clip_at: 1.0,
+            activation_regularization: 0.0,
+            temporal_activation_regularization: 0.0,
         }
     }
 }

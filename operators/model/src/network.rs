@@ -6,6 +6,7 @@
 //! `[columns, lanes]`.
 
 mod recurrent;
+mod regularized;
 mod rows;
 mod softmax;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Clip, Error, Optimizer, Schedule, Shape};
+use crate::{Clip, Error, Optimizer, Regularization, Schedule, Shape};
 
 /// What becomes of pretrained vectors. Words without one are learnt in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Settings {
     pub sequence: usize,
     /// How many sweeps are made over each chunk.
     pub passes: u32,
+    /// What keeps it from learning by heart, beside the shape's dropout.
+    #[serde(default)]
+    pub regularization: Regularization,
 }
 
 impl Settings {
@@ -45,6 +48,7 @@ impl Settings {
         self.optimizer.check()?;
         self.schedule.check()?;
         self.clip.check()?;
+        self.regularization.check()?;
         let positive = [
             ("train.batch", self.batch),
             ("train.sequence", self.sequence),
@@ -57,5 +61,11 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// Whether a step draws masks: then its loss is not the model's, and the generator matters.
+    pub(crate) fn draws(&self) -> bool {
+        let Regularization { embedding_dropout, weight_drop, .. } = self.regularization;
+        self.shape.dropout > 0.0 || embedding_dropout > 0.0 || weight_drop > 0.0
     }
 }

@@ -8,9 +8,10 @@
 //! start from the state of another text: warm, if not quite right.)
 //!
 //! The first sweep's losses are the **prequential** loss: each window is scored before the step on
-//! it. Without dropout they are the training losses themselves, and free. With dropout each window
-//! of the first sweep is scored once more without it, from the same state, for a third of a step's
-//! time: a loss under dropout is not the model's.
+//! it. Without dropout they are the training losses themselves, and free. With dropout of any kind
+//! each window of the first sweep is scored once more without it, from the same state, for a third of
+//! a step's time: a loss under dropout is not the model's. Nor are the burdens of
+//! [`crate::Regularization`], which no score contains.
 //!
 //! A call either learns its whole chunk, or fails and leaves the trainer unfinished: then it refuses
 //! everything, and the caller goes back to a checkpoint. An error must not look like progress.
@@ -199,13 +200,13 @@ impl Trainer {
     ) -> Result<Entry, Error> {
         let step = self.progress.steps + 1;
         let learning_rate = self.settings.schedule.rate(step, self.progress.rewarmed);
-        let dropout = self.settings.shape.dropout > 0.0;
-        let honest = (dropout && pass == 0)
+        let draws = self.settings.draws();
+        let honest = (draws && pass == 0)
             .then(|| tch::no_grad(|| self.window_nats(own, None, false)))
             .transpose()?;
 
         let window = {
-            let _drawing = dropout.then(|| {
+            let _drawing = draws.then(|| {
                 let guard = GENERATOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                 // The binding cannot save the generator: reseeding is what makes resuming exact.
                 tch::manual_seed(seed::step_seed(self.seed, step));
@@ -219,6 +220,10 @@ impl Trainer {
                 (&window.nats + nats) / (own.targets + beside.replay.counts[beside.window]) as f64
             }
             _ => &window.nats / own.targets as f64,
+        };
+        let loss = match &window.burden {
+            Some(burden) => loss + burden,
+            None => loss,
         };
         let gradients = gradients(&loss, &parameters)?;
         if let Some(learnable) = self.network.learnable() {
@@ -252,16 +257,30 @@ impl Trainer {
         beside: Option<&Beside<'_>>,
         train: bool,
     ) -> Result<WindowNats, Error> {
-        let Some(beside) = beside else {
-            let (features, state) = self.network.features(&own.input, &self.state, train)?;
-            let nats = self.network.nats(&features, own.target, Reduction::Sum)?;
-            return Ok(WindowNats { nats, state, beside: None });
+        let lanes = self.settings.batch as i64;
+        let (input, state) = match beside {
+            None => (own.input.shallow_clone(), None),
+            Some(beside) => (
+                Tensor::cat(&[&own.input, &beside.input], 1),
+                Some(self.state.beside(&beside.replay.state)),
+            ),
         };
-        let (lanes, more) = (self.settings.batch as i64, beside.replay.lanes());
-        let input = Tensor::cat(&[&own.input, &beside.input], 1);
-        let state = self.state.beside(&beside.replay.state);
-        let (features, state) = self.network.features(&input, &state, train)?;
+        let state = state.as_ref().unwrap_or(&self.state);
+        let (features, state, burden) = if train {
+            let how = &self.settings.regularization;
+            let activations = self.network.activations(&input, state, how)?;
+            let burden = activations.burden(how)?;
+            (activations.features, activations.state, burden)
+        } else {
+            let (features, state) = self.network.features(&input, state, false)?;
+            (features, state, None)
+        };
+        let Some(beside) = beside else {
+            let nats = self.network.nats(&features, own.target, Reduction::Sum)?;
+            return Ok(WindowNats { nats, state, beside: None, burden });
+        };
         // Two sums, because only the first is a score.
+        let more = beside.replay.lanes();
         let nats = |first, count, target| {
             self.network.nats(&features.narrow(1, first, count), target, Reduction::Sum)
         };
@@ -272,6 +291,7 @@ impl Trainer {
                 state.lanes_from(lanes),
             )),
             state: state.first_lanes(lanes),
+            burden,
         })
     }
 }
@@ -297,6 +317,8 @@ struct WindowNats {
     nats: Tensor,
     state: State,
     beside: Option<(Tensor, State)>,
+    /// What regularization adds to the mean loss.
+    burden: Option<Tensor>,
 }
 
 fn columns_of(words: &Tensor, columns: &Range<usize>) -> Tensor {

@@ -49,6 +49,19 @@ impl State {
         State(self.0.iter().map(|part| part.repeat([1, lanes, 1])).collect())
     }
 
+    /// What one layer carries.
+    pub(super) fn layer(&self, layer: usize) -> State {
+        State(self.0.iter().map(|part| part.narrow(0, layer as i64, 1).contiguous()).collect())
+    }
+
+    /// Layers one upon the other; there is one at least.
+    pub(super) fn stacked(layers: &[State]) -> State {
+        let part = |part: usize| {
+            Tensor::cat(&layers.iter().map(|state| &state.0[part]).collect::<Vec<_>>(), 0)
+        };
+        State((0..layers[0].0.len()).map(part).collect())
+    }
+
     /// The last lane, alone.
     pub(crate) fn last_lane(&self) -> State {
         State(self.0.iter().map(|part| part.narrow(1, -1, 1).copy()).collect())
@@ -163,6 +176,11 @@ impl Recurrent {
         Ok(Recurrent { shape: shape.clone(), weights })
     }
 
+    /// The shape.
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
     /// The weights in PyTorch's order.
     pub fn weights(&self) -> &[Tensor] {
         &self.weights
@@ -176,10 +194,21 @@ impl Recurrent {
         state: &State,
         train: bool,
     ) -> Result<(Tensor, State), Error> {
-        let layers = self.shape.layers as i64;
+        self.run(input, state, &self.weights, train)
+    }
+
+    /// [`Recurrent::forward`] with other weights, or with those of some layers only.
+    pub(super) fn run(
+        &self,
+        input: &Tensor,
+        state: &State,
+        weights: &[Tensor],
+        train: bool,
+    ) -> Result<(Tensor, State), Error> {
+        let layers = weights.len() as i64 / 4;
         // libtorch warns of dropout with one layer: there is no "between".
         let dropout = if layers > 1 { self.shape.dropout } else { 0.0 };
-        let (h, weights) = (&state.0[0], &self.weights);
+        let h = &state.0[0];
         let outcome = match self.shape.cell {
             Cell::Lstm => {
                 let state = [&state.0[0], &state.0[1]].map(Tensor::shallow_clone);

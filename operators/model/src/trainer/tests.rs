@@ -1,5 +1,7 @@
 //! The laws of training and of resuming.
 
+mod combined;
+
 use std::path::Path;
 
 use tch::Device;
@@ -7,11 +9,20 @@ use tch::Device;
 use super::*;
 use crate::network::host;
 use crate::optimizer::AdamConstants;
-use crate::{Cell, Clip, Decay, Optimizer, Schedule, Score, Shape, Softmax, Vectors, state};
+use crate::{
+    Cell, Clip, Decay, Optimizer, Regularization, Schedule, Score, Shape, Softmax, Vectors, state,
+};
 
 const ADAM: Optimizer =
     Optimizer::Adam(AdamConstants { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 });
 const SGD: Optimizer = Optimizer::Sgd { momentum: 0.0, weight_decay: 0.0 };
+const NOTHING: Regularization = Regularization {
+    locked_dropout: false,
+    embedding_dropout: 0.0,
+    weight_drop: 0.0,
+    activation: 0.0,
+    temporal_activation: 0.0,
+};
 const UNKNOWN: NewRow<'_> = NewRow { vector: None, parts: &[] };
 
 fn settings() -> Settings {
@@ -34,6 +45,7 @@ fn settings() -> Settings {
         batch: 3,
         sequence: 5,
         passes: 2,
+        regularization: NOTHING,
     }
 }
 
@@ -97,8 +109,13 @@ fn history(settings: &Settings, reload_before: &[usize]) -> (String, Vec<Score>,
             UNKNOWN,
         ];
         trainer.append_rows(&new).expect("rows that can be made");
-        let words = noise(61, trainer.network().rows() as u32, chunk as u64);
-        scores.push(learn(&mut trainer, &words).prequential);
+        let rows = trainer.network().rows() as u32;
+        let (words, replayed) = (noise(61, rows, chunk as u64), noise(17 * chunk, rows, 9));
+        if chunk == 2 {
+            trainer.rewarm();
+        }
+        let material = Material { words: &words, replayed: &replayed };
+        scores.push(trainer.learn(material, &mut quietly).expect("a chunk").prequential);
     }
     let state = trainer.state.0.iter().flat_map(host).collect();
     (trainer.weights_digest(), scores, state)
@@ -191,10 +208,25 @@ fn the_prequential_loss_is_scored_before_each_step_and_without_dropout() {
     (settings.optimizer, settings.schedule) = (SGD, Schedule::constant(1e-30));
     settings.sequence = 50; // one window: dropout cannot reach the score through the state
     let without = learn(&mut trainer(&settings, 6), &words);
-    settings.shape.dropout = 0.5;
-    let with = learn(&mut trainer(&settings, 6), &words);
-    assert_eq!(with.prequential, without.prequential);
-    assert_ne!(with.last_pass, without.last_pass);
+    let drops = |embedding_dropout, weight_drop| Regularization {
+        embedding_dropout,
+        weight_drop,
+        ..Default::default()
+    };
+    let kinds = [(0.5, drops(0.0, 0.0)), (0.0, drops(0.5, 0.0)), (0.0, drops(0.0, 0.5))];
+    for (dropout, regularization) in kinds {
+        (settings.shape.dropout, settings.regularization) = (dropout, regularization);
+        let with = learn(&mut trainer(&settings, 6), &words);
+        assert_eq!(with.prequential, without.prequential, "{regularization:?}");
+        assert_ne!(with.last_pass, without.last_pass, "{regularization:?}");
+    }
+    // Burdens are in the gradient, and in no score.
+    settings.shape.dropout = 0.0;
+    settings.regularization =
+        Regularization { activation: 2.0, temporal_activation: 1.0, ..Default::default() };
+    let burdened = learn(&mut trainer(&settings, 6), &words);
+    assert_eq!(burdened.last_pass, without.last_pass);
+    assert_ne!(burdened.gradient_norms, without.gradient_norms);
 }
 
 #[test]
@@ -278,34 +310,6 @@ fn replayed_words_are_learnt_beside_the_chunk_and_leave_its_score_and_state_alon
     let unknown = Material { words: &words, replayed: &[6] };
     let outcome = beside.learn(unknown, &mut quietly);
     assert!(matches!(outcome, Err(Error::UnknownWord { word: 6, rows: 6 })), "{outcome:?}");
-}
-
-#[test]
-fn a_re_warm_is_kept_by_a_checkpoint() {
-    let folder = tempfile::tempdir().expect("a folder to write to");
-    let mut settings = settings();
-    let decay = Decay::Cosine { steps: 20 };
-    settings.schedule = Schedule { peak: 0.01, warm_up: 4, decay, final_share: 0.1 };
-    let words = noise(60, 4, 0); // 4 windows, twice
-    let mut trainer = trainer(&settings, 4);
-    let rates = |trainer: &mut Trainer| {
-        let mut rates = Vec::new();
-        let mut observe = |step: &StepReport| {
-            rates.push(step.learning_rate);
-            ControlFlow::Continue(())
-        };
-        trainer.learn(&words, &mut observe).expect("a chunk that can be learnt");
-        rates
-    };
-    let first = rates(&mut trainer);
-    assert_eq!(first[..4], [0.0025, 0.005, 0.0075, 0.01]);
-    trainer.rewarm();
-    trainer.save(folder.path()).expect("saved");
-    let mut loaded = Trainer::load(folder.path(), &settings, Device::Cpu).expect("loaded");
-    assert_eq!(rates(&mut loaded), first);
-    assert_eq!(loaded.learning_rate(), first[7]);
-    let unbroken = (rates(&mut trainer), trainer.weights_digest());
-    assert_eq!(unbroken, (first, loaded.weights_digest()));
 }
 
 #[test]

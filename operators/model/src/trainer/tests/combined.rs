@@ -1,0 +1,82 @@
+//! Resuming with everything switched on at once, re-warming and replaying.
+
+use super::*;
+
+#[test]
+fn every_optimizer_goes_on_bit_for_bit_with_all_that_may_be_switched_on() {
+    let constants = AdamConstants { weight_decay: 0.1, ..Default::default() };
+    let momentum = Optimizer::Sgd { momentum: 0.9, weight_decay: 0.1 };
+    let all = Regularization {
+        locked_dropout: true,
+        embedding_dropout: 0.2,
+        weight_drop: 0.3,
+        activation: 2.0,
+        temporal_activation: 1.0,
+    };
+    let decay = Decay::InverseSquareRoot { steps: 9 };
+    let plain = Schedule::constant(0.01);
+    let schedule = Schedule { warm_up: 5, decay, final_share: 0.1, ..plain };
+    let clips = [Clip::None, Clip::Norm(1.0), Clip::Value(0.1)].into_iter().cycle();
+    let optimizers = [ADAM, Optimizer::AdamW(constants), SGD, momentum];
+    for (optimizer, clip) in optimizers.into_iter().zip(clips) {
+        for (regularization, schedule) in [(all, schedule), (all, plain), (NOTHING, schedule)] {
+            for cell in [Cell::Lstm, Cell::Rnn] {
+                let mut settings =
+                    Settings { optimizer, clip, regularization, schedule, ..settings() };
+                settings.shape.cell = cell;
+                settings.shape.dropout = if regularization == all { 0.3 } else { 0.0 };
+                let unbroken = history(&settings, &[]);
+                let case = format!("{cell:?} {optimizer:?} {regularization:?} {schedule:?}");
+                assert_eq!(unbroken, history(&settings, &[2]), "{case}");
+                assert_eq!(unbroken, history(&settings, &[1, 3]), "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_replayed_is_a_plain_chunk_bit_for_bit() {
+    let words = noise(61, 6, 1);
+    let mut settings = settings();
+    settings.shape.dropout = 0.3;
+    let mut plain = trainer(&settings, 6);
+    let mut empty = trainer(&settings, 6);
+    for _ in 0..2 {
+        let expected = learn(&mut plain, &words);
+        let found = empty.learn(Material { words: &words, replayed: &[] }, &mut quietly);
+        assert_eq!(found.expect("a chunk").prequential, expected.prequential);
+    }
+    assert_eq!(plain.weights_digest(), empty.weights_digest());
+    // One word beside it is another history.
+    let _ = empty.learn(Material { words: &words, replayed: &[1] }, &mut quietly);
+    learn(&mut plain, &words);
+    assert_ne!(plain.weights_digest(), empty.weights_digest());
+}
+
+#[test]
+fn a_re_warm_is_kept_by_a_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder to write to");
+    let mut settings = settings();
+    let decay = Decay::Cosine { steps: 20 };
+    settings.schedule = Schedule { peak: 0.01, warm_up: 4, decay, final_share: 0.1 };
+    let words = noise(60, 4, 0); // 4 windows, twice
+    let mut trainer = trainer(&settings, 4);
+    let rates = |trainer: &mut Trainer| {
+        let mut rates = Vec::new();
+        let mut observe = |step: &StepReport| {
+            rates.push(step.learning_rate);
+            ControlFlow::Continue(())
+        };
+        trainer.learn(&words, &mut observe).expect("a chunk that can be learnt");
+        rates
+    };
+    let first = rates(&mut trainer);
+    assert_eq!(first[..4], [0.0025, 0.005, 0.0075, 0.01]);
+    trainer.rewarm();
+    trainer.save(folder.path()).expect("saved");
+    let mut loaded = Trainer::load(folder.path(), &settings, Device::Cpu).expect("loaded");
+    assert_eq!(rates(&mut loaded), first);
+    assert_eq!(loaded.learning_rate(), first[7]);
+    let unbroken = (rates(&mut trainer), trainer.weights_digest());
+    assert_eq!(unbroken, (first, loaded.weights_digest()));
+}
