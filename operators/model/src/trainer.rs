@@ -17,6 +17,7 @@
 //! everything, and the caller goes back to a checkpoint. An error must not look like progress.
 
 mod replay;
+mod survey;
 mod tally;
 
 #[cfg(test)]
@@ -36,6 +37,8 @@ use crate::optimizer::OptimizerState;
 use crate::{DOCUMENT, Error, Network, Settings, seed};
 pub use replay::Material;
 use replay::Replay;
+pub use survey::ParameterStatistics;
+use survey::Survey;
 pub use tally::{ChunkReport, GradientNorms, StepReport};
 use tally::{Entry, Tally};
 
@@ -173,6 +176,7 @@ impl Trainer {
                     input: columns_of(&inputs, &window.columns),
                     target: &targets[number],
                     targets: window.targets,
+                    last: pass + 1 == passes && number + 1 == windows.len(),
                 };
                 let beside = replay.as_mut().map(|replay| Beside {
                     input: columns_of(&replay.inputs, &window.columns),
@@ -230,8 +234,10 @@ impl Trainer {
             let mut embedding = gradients[0].shallow_clone();
             let _ = embedding.f_mul_(learnable).doing("could not hold the frozen rows")?;
         }
-        let gradient_norm = self.settings.clip.apply(&gradients.iter().collect::<Vec<_>>())?;
+        let survey = own.last.then(|| Survey::begin(&parameters, &gradients)).transpose()?;
+        let clipped = self.settings.clip.apply(&gradients.iter().collect::<Vec<_>>())?;
         self.optimizer.step(&parameters, &gradients, learning_rate)?;
+        let survey = survey.map(|survey| survey.end(&parameters)).transpose()?;
 
         self.state = window.state.detached();
         if let (Some((_, state)), Some(beside)) = (window.beside, beside) {
@@ -246,7 +252,8 @@ impl Trainer {
             learning_rate,
             honest: honest.map_or_else(|| nats.shallow_clone(), |honest| honest.nats),
             nats,
-            gradient_norm,
+            clipped,
+            survey,
         })
     }
 
@@ -302,6 +309,8 @@ struct Own<'a> {
     target: &'a Targets,
     /// How many there are.
     targets: usize,
+    /// Whether it is the chunk's last: then the parameters are surveyed.
+    last: bool,
 }
 
 /// The same window of the replayed lanes.

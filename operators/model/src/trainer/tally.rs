@@ -4,8 +4,11 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
+use super::ParameterStatistics;
+use crate::clip::Clipped;
 use crate::error::Doing;
 use crate::{Error, Score};
 
@@ -29,16 +32,20 @@ pub struct StepReport {
 }
 
 /// Norms of the gradient before clipping, over the steps of a chunk.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GradientNorms {
     /// Their mean.
     pub mean: f64,
     /// The largest.
     pub max: f64,
+    /// Steps whose gradient was clipped.
+    pub clipped: u64,
 }
 
 /// What happened in one chunk.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ChunkReport {
     /// The chunk's words.
     pub words: usize,
@@ -51,11 +58,18 @@ pub struct ChunkReport {
     pub last_pass: Score,
     /// Norms of the gradient before clipping.
     pub gradient_norms: GradientNorms,
+    /// Each parameter after the last step, in the network's order; none of an empty chunk.
+    pub parameters: Vec<ParameterStatistics>,
     /// Time taken.
     pub elapsed: Duration,
 }
 
 impl ChunkReport {
+    /// Share of the steps whose gradient was clipped; 0 for an empty chunk.
+    pub fn clipped_share(&self) -> f64 {
+        self.gradient_norms.clipped as f64 / self.steps.max(1) as f64
+    }
+
     /// Words trained on per second, each counted once a pass; 0 for an empty chunk.
     pub fn words_per_second(&self, passes: u32) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
@@ -73,7 +87,10 @@ pub(super) struct Entry {
     pub nats: Tensor,
     /// The same without dropout; looked at in the first sweep only.
     pub honest: Tensor,
-    pub gradient_norm: Tensor,
+    /// What clipping found.
+    pub clipped: Clipped,
+    /// Of the chunk's last step.
+    pub survey: Option<Vec<ParameterStatistics>>,
 }
 
 pub(super) struct Tally {
@@ -85,6 +102,8 @@ pub(super) struct Tally {
     last_pass: Score,
     norm_sum: f64,
     norm_max: f64,
+    clipped: u64,
+    parameters: Vec<ParameterStatistics>,
 }
 
 impl Tally {
@@ -98,6 +117,8 @@ impl Tally {
             last_pass: Score::default(),
             norm_sum: 0.0,
             norm_max: 0.0,
+            clipped: 0,
+            parameters: Vec::new(),
         }
     }
 
@@ -118,8 +139,9 @@ impl Tally {
     ) -> Result<(), Error> {
         let Some(last) = self.pending.last().map(|entry| entry.step) else { return Ok(()) };
         let numbers = read(&self.pending)?;
-        for (entry, numbers) in self.pending.drain(..).zip(numbers.chunks_exact(3)) {
+        for (entry, numbers) in self.pending.drain(..).zip(numbers.chunks_exact(4)) {
             let [nats, honest, gradient_norm] = [numbers[0], numbers[1], numbers[2]];
+            let clipped = numbers[3] > 0.0;
             let step = entry.step;
             if !(nats.is_finite() && honest.is_finite() && gradient_norm.is_finite()) {
                 return Err(Error::Diverged { step, nats, gradient_norm });
@@ -128,13 +150,15 @@ impl Tally {
             self.steps += 1;
             self.norm_sum += gradient_norm;
             self.norm_max = self.norm_max.max(gradient_norm);
+            self.clipped += u64::from(clipped);
             if entry.pass == 0 {
                 self.prequential += Score { nats: honest, ..score };
             }
             if entry.pass + 1 == self.passes {
                 self.last_pass += score;
             }
-            let Entry { pass, learning_rate, .. } = entry;
+            let Entry { pass, learning_rate, survey, .. } = entry;
+            self.parameters.extend(survey.into_iter().flatten());
             let report = StepReport { step, pass, score, gradient_norm, learning_rate };
             if observe(&report).is_break() {
                 return Err(Error::Interrupted { step: last });
@@ -143,7 +167,7 @@ impl Tally {
         Ok(())
     }
 
-    pub fn report(&self, words: usize, elapsed: Duration) -> ChunkReport {
+    pub fn report(self, words: usize, elapsed: Duration) -> ChunkReport {
         ChunkReport {
             words,
             steps: self.steps,
@@ -152,17 +176,21 @@ impl Tally {
             gradient_norms: GradientNorms {
                 mean: self.norm_sum / self.steps.max(1) as f64,
                 max: self.norm_max,
+                clipped: self.clipped,
             },
+            parameters: self.parameters,
             elapsed,
         }
     }
 }
 
-/// Three numbers for each entry, in one transfer.
+/// Four numbers for each entry, in one transfer.
 fn read(entries: &[Entry]) -> Result<Vec<f64>, Error> {
     let numbers: Vec<&Tensor> = entries
         .iter()
-        .flat_map(|entry| [&entry.nats, &entry.honest, &entry.gradient_norm])
+        .flat_map(|entry| {
+            [&entry.nats, &entry.honest, &entry.clipped.norm, &entry.clipped.happened]
+        })
         .collect();
     let numbers = Tensor::f_stack(&numbers, 0)
         .and_then(|numbers| numbers.f_to_kind(Kind::Double))

@@ -80,3 +80,40 @@ fn a_re_warm_is_kept_by_a_checkpoint() {
     let unbroken = (rates(&mut trainer), trainer.weights_digest());
     assert_eq!(unbroken, (first, loaded.weights_digest()));
 }
+
+#[test]
+fn a_report_tells_how_the_last_step_moved_each_parameter() {
+    let mut settings = settings();
+    (settings.optimizer, settings.clip) = (SGD, Clip::None);
+    settings.schedule = Schedule::constant(1.0); // far, so that rounding does not show
+    let mut trainer = trainer(&settings, 6);
+    let report = learn(&mut trainer, &noise(50, 6, 1));
+    let parameters = trainer.network.parameters();
+    assert_eq!(report.parameters.len(), parameters.len());
+    for (found, parameter) in report.parameters.iter().zip(&parameters) {
+        assert_eq!(found.name, parameter.name);
+        let norm = host(parameter.tensor).iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+        assert!((found.weight_norm - norm).abs() < 1e-5 * norm, "{found:?} is not {norm}");
+        let moved = found.gradient_norm; // p ← p - 1.0 · g
+        assert!(moved > 0.0 && (found.update_norm - moved).abs() < 1e-2 * moved, "{found:?}");
+        assert_eq!(found.update_ratio(), found.update_norm / found.weight_norm);
+    }
+    let text = serde_json::to_string(&report).expect("numbers and names");
+    assert_eq!(serde_json::from_str::<ChunkReport>(&text).expect("just written"), report);
+}
+
+#[test]
+fn a_report_counts_the_steps_that_were_clipped() {
+    let cases = [
+        (Clip::None, 0.0),
+        (Clip::Norm(1e9), 0.0),
+        (Clip::Value(1e9), 0.0),
+        (Clip::Norm(1e-9), 1.0),
+        (Clip::Value(1e-9), 1.0),
+    ];
+    for (clip, share) in cases {
+        let mut trainer = trainer(&Settings { clip, ..settings() }, 6);
+        assert_eq!(learn(&mut trainer, &noise(50, 6, 1)).clipped_share(), share, "{clip:?}");
+        assert_eq!(learn(&mut trainer, &[]).clipped_share(), 0.0);
+    }
+}
