@@ -368,6 +368,7 @@ impl Job {
             batch,
             sequence,
             passes,
+            average: self.train.average,
             regularization: model::Regularization {
                 locked_dropout: self.model.locked_dropout,
                 embedding_dropout: self.model.embedding_dropout,

@@ -212,6 +212,8 @@ pub struct Train {
     pub clip: Clipping,
     /// Where they are clipped.
     pub clip_at: f64,
+    /// The share that the running average of the weights keeps at each step; 0 for no average.
+    pub average: f64,
     /// What the loss is charged for loud activations.
     pub activation_regularization: f64,
     /// What the loss is charged for activations that change.
@@ -300,6 +302,7 @@ impl Default for Train {
             momentum: 0.0,
             clip: Clipping::Norm,
             clip_at: 1.0,
+            average: 0.0,
             activation_regularization: 0.0,
             temporal_activation_regularization: 0.0,
         }

@@ -31,7 +31,7 @@ impl Learner {
         let vocabulary = &self.state.vocabulary;
         let listen = |_, pupil: &mut Pupil| {
             let trainer = pupil.trainer.as_ref().expect("only pupils that learn are heard");
-            gauge(trainer.network(), vocabulary, documents, passage)
+            gauge(trainer.averaged(), vocabulary, documents, passage)
         };
         for (place, gauge) in for_each_learning(&mut self.pupils, self.threads, listen) {
             let gauge = gauge?;

@@ -142,7 +142,7 @@ impl Pupil {
         documents: &[Batch<Words>],
     ) -> Result<Evaluation, model::Error> {
         let trainer = self.trainer.as_ref().expect("only pupils that learn are scored");
-        evaluate(trainer.network(), vocabulary, documents)
+        evaluate(trainer.averaged(), vocabulary, documents)
     }
 
     /// How it stands.

@@ -39,6 +39,7 @@ fn step(criterion: &mut Criterion) {
             batch: 32,
             sequence: 64,
             passes: 1,
+            average: 0.0,
             regularization: model::Regularization::default(),
         };
         let mut trainer = Trainer::new(&settings, 1, tch::Device::Cpu).expect("valid settings");

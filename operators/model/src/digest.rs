@@ -42,9 +42,11 @@ impl Network {
 }
 
 impl Trainer {
-    /// The fingerprint of the weights; see [`crate::digest`].
+    /// The fingerprint of the weights that are to be used, averaged if they are: those of
+    /// `model.safetensors`. An average is a function of all weights that there ever were, so it
+    /// vouches for them too.
     pub fn weights_digest(&self) -> String {
-        self.network.weights_digest()
+        self.averaged().weights_digest()
     }
 }
 

@@ -36,6 +36,9 @@ pub struct Settings {
     pub sequence: usize,
     /// How many sweeps are made over each chunk.
     pub passes: u32,
+    /// The share that the running average of the weights keeps at each step; 0 for no average.
+    #[serde(default)]
+    pub average: f64,
     /// What keeps it from learning by heart, beside the shape's dropout.
     #[serde(default)]
     pub regularization: Regularization,
@@ -59,6 +62,10 @@ impl Settings {
                 let found = found.to_string();
                 return Err(Error::Setting { name, found, advice: "use 1 or more" });
             }
+        }
+        if !(0.0..1.0).contains(&self.average) {
+            let (name, found) = ("train.average", self.average.to_string());
+            return Err(Error::Setting { name, found, advice: "use 0 or more, and less than 1" });
         }
         Ok(())
     }

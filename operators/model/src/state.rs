@@ -1,12 +1,13 @@
 //! A trainer on disk, and back: bit for bit, so that the loaded trainer goes on as the unbroken one.
 //!
-//! A folder holds four files:
+//! A folder holds four files, or five:
 //!
-//! - `model.safetensors`: the parameters. Those of the recurrent layers have PyTorch's names and
+//! - `model.safetensors`: the parameters; where they are averaged, the average. Those of the recurrent layers have PyTorch's names and
 //!   layout behind the prefix `recurrent.`, `embedding.weight` is `torch.nn.Embedding`'s, and so on.
 //! - `optimizer.safetensors`: moments and step counts, under the parameters' names.
 //! - `state.safetensors`: `state.0` (hidden) and `state.1` (an LSTM's cell), `[layers, batch,
 //!   hidden]`; with frozen vectors also `learnable`, `[rows, 1]`.
+//! - `trained.safetensors`: where parameters are averaged, those that training goes on from.
 //! - `trainer.json`: [`TrainerState`].
 //!
 //! Saving has two halves, so that training is held up only by the first: [`Trainer::copy`] copies the
@@ -24,11 +25,13 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::error::Doing;
 use crate::network::State;
 use crate::optimizer::OptimizerState;
-use crate::trainer::Progress;
+use crate::trainer::{Progress, average};
 use crate::{Error, Network, Settings, Trainer, digest};
 
 /// Parameters.
 pub const MODEL_FILE: &str = "model.safetensors";
+/// Parameters in training, where those of [`MODEL_FILE`] are their average.
+pub const TRAINED_FILE: &str = "trained.safetensors";
 /// Moments and step counts.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 /// Hidden state, and which rows learn.
@@ -61,6 +64,7 @@ type Named = Vec<(String, Tensor)>;
 #[derive(Debug)]
 pub struct Frozen {
     model: Named,
+    trained: Option<Named>,
     optimizer: Named,
     state: Named,
     trainer: TrainerState,
@@ -71,11 +75,16 @@ impl Trainer {
     pub fn copy(&self) -> Result<Frozen, Error> {
         self.check_finished()?;
         let parameters = self.network.parameters();
-        let model = parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor));
+        let named = |network: &Network| {
+            let parameters = network.parameters().into_iter();
+            copied(parameters.map(|parameter| (parameter.name, parameter.tensor)))
+        };
+        let trained = self.average.is_some().then(|| named(&self.network)).transpose()?;
         let state = self.state.0.iter().enumerate().map(|(i, part)| (format!("state.{i}"), part));
         let learnable = self.network.learnable().map(|rows| ("learnable".to_owned(), rows));
         Ok(Frozen {
-            model: copied(model)?,
+            model: named(self.averaged())?,
+            trained,
             optimizer: copied(self.optimizer.tensors(&parameters))?,
             state: copied(state.chain(learnable))?,
             trainer: self.plain_state(),
@@ -105,7 +114,19 @@ impl Trainer {
         let found = TrainerState::read(folder)?;
         match_settings(&found.settings, settings)?;
         let mut trainer = Trainer::new(settings, found.seed, device)?;
-        trainer.network.read(folder, &found)?;
+        if found.settings.average > 0.0 {
+            trainer.network.read(folder, TRAINED_FILE, &found)?;
+        } else {
+            trainer.network.read(folder, MODEL_FILE, &found)?;
+        }
+        match &mut trainer.average {
+            Some(average) if found.settings.average > 0.0 => {
+                average.read(folder, MODEL_FILE, &found)?;
+            }
+            // Asked for from now on: it begins where training stands.
+            Some(average) => *average = average::begun(settings, &trainer.network, found.seed)?,
+            None => {}
+        }
 
         let parameters = trainer.network.parameters();
         let mut file = TensorFile::read(folder.join(OPTIMIZER_FILE))?;
@@ -132,17 +153,17 @@ impl Trainer {
 }
 
 impl Network {
-    /// Reads the network of a checkpoint, without what training needs beside it.
+    /// Reads the network of a checkpoint, averaged if it is, without what training needs beside it.
     pub fn load(folder: &Path, device: Device) -> Result<Network, Error> {
         let found = TrainerState::read(folder)?;
         let Settings { shape, vectors, .. } = &found.settings;
         let mut network = Network::new(shape, *vectors, found.seed, device)?;
-        network.read(folder, &found)?;
+        network.read(folder, MODEL_FILE, &found)?;
         Ok(network)
     }
 
-    fn read(&mut self, folder: &Path, found: &TrainerState) -> Result<(), Error> {
-        let mut file = TensorFile::read(folder.join(MODEL_FILE))?;
+    fn read(&mut self, folder: &Path, file: &str, found: &TrainerState) -> Result<(), Error> {
+        let mut file = TensorFile::read(folder.join(file))?;
         self.replace(|name, size| file.take(name, size, found.rows))?;
         file.finish()
     }
@@ -181,15 +202,16 @@ impl Frozen {
         digest::digest(self.model.iter().map(|(name, tensor)| (name.clone(), tensor)).collect())
     }
 
-    /// Writes the four files into a folder, which is made if need be, and syncs them.
+    /// Writes the files into a folder, which is made if need be, and syncs them.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         std::fs::create_dir_all(folder).map_err(failed("make", folder))?;
+        let trained = self.trained.as_ref().map(|trained| (TRAINED_FILE, trained));
         let files = [
             (MODEL_FILE, &self.model),
             (OPTIMIZER_FILE, &self.optimizer),
             (STATE_FILE, &self.state),
         ];
-        for (name, tensors) in files {
+        for (name, tensors) in files.into_iter().chain(trained) {
             let path = folder.join(name);
             Tensor::write_safetensors(tensors, &path)
                 .map_err(|error| failed("write", &path)(of_system(&error.to_string())))?;

@@ -16,6 +16,7 @@
 //! A call either learns its whole chunk, or fails and leaves the trainer unfinished: then it refuses
 //! everything, and the caller goes back to a checkpoint. An error must not look like progress.
 
+pub(crate) mod average;
 mod replay;
 mod survey;
 mod tally;
@@ -69,6 +70,8 @@ pub struct Trainer {
     pub(crate) settings: Settings,
     pub(crate) seed: u64,
     pub(crate) network: Network,
+    /// The running average of the network's weights, where the settings ask for one.
+    pub(crate) average: Option<Network>,
     pub(crate) optimizer: OptimizerState,
     /// Where each lane ended the last sweep: `[layers, batch, hidden]`.
     pub(crate) state: State,
@@ -82,7 +85,9 @@ impl Trainer {
     pub fn new(settings: &Settings, seed: u64, device: Device) -> Result<Trainer, Error> {
         settings.check()?;
         let network = Network::new(&settings.shape, settings.vectors, seed, device)?;
+        let averages = settings.average > 0.0;
         Ok(Trainer {
+            average: averages.then(|| average::begun(settings, &network, seed)).transpose()?,
             optimizer: OptimizerState::new(settings.optimizer, &network.parameters()),
             state: State::zeros(&settings.shape, settings.batch, device),
             settings: settings.clone(),
@@ -93,9 +98,15 @@ impl Trainer {
         })
     }
 
-    /// The network, as it is after the last chunk.
+    /// The network in training, as it is after the last chunk.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// The network to use: the one in training, or its running average if there is one. This is
+    /// what a checkpoint's `model.safetensors` holds.
+    pub fn averaged(&self) -> &Network {
+        self.average.as_ref().unwrap_or(&self.network)
     }
 
     /// The settings.
@@ -131,7 +142,10 @@ impl Trainer {
         self.check_finished()?;
         self.network.append_rows(new, self.seed, self.progress.steps > 0)?;
         self.optimizer.grow(&self.network.parameters());
-        Ok(())
+        match &mut self.average {
+            Some(average) => average::grow(average, &self.network),
+            None => Ok(()),
+        }
     }
 
     /// Learns one chunk of words, and what is replayed beside it; all must have rows.
@@ -238,6 +252,9 @@ impl Trainer {
         let clipped = self.settings.clip.apply(&gradients.iter().collect::<Vec<_>>())?;
         self.optimizer.step(&parameters, &gradients, learning_rate)?;
         let survey = survey.map(|survey| survey.end(&parameters)).transpose()?;
+        if let Some(average) = &self.average {
+            average::follow(average, &self.network, self.settings.average, step)?;
+        }
 
         self.state = window.state.detached();
         if let (Some((_, state)), Some(beside)) = (window.beside, beside) {

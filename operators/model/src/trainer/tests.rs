@@ -45,6 +45,7 @@ fn settings() -> Settings {
         batch: 3,
         sequence: 5,
         passes: 2,
+        average: 0.0,
         regularization: NOTHING,
     }
 }
@@ -118,7 +119,7 @@ fn history(settings: &Settings, reload_before: &[usize]) -> (String, Vec<Score>,
         scores.push(trainer.learn(material, &mut quietly).expect("a chunk").prequential);
     }
     let state = trainer.state.0.iter().flat_map(host).collect();
-    (trainer.weights_digest(), scores, state)
+    (trainer.weights_digest() + &trainer.network().weights_digest(), scores, state)
 }
 
 #[test]

@@ -24,6 +24,7 @@ fn every_optimizer_goes_on_bit_for_bit_with_all_that_may_be_switched_on() {
                 let mut settings =
                     Settings { optimizer, clip, regularization, schedule, ..settings() };
                 settings.shape.cell = cell;
+                settings.average = if schedule == plain { 0.0 } else { 0.9 };
                 settings.shape.dropout = if regularization == all { 0.3 } else { 0.0 };
                 let unbroken = history(&settings, &[]);
                 let case = format!("{cell:?} {optimizer:?} {regularization:?} {schedule:?}");
@@ -116,4 +117,62 @@ fn a_report_counts_the_steps_that_were_clipped() {
         assert_eq!(learn(&mut trainer, &noise(50, 6, 1)).clipped_share(), share, "{clip:?}");
         assert_eq!(learn(&mut trainer, &[]).clipped_share(), 0.0);
     }
+}
+
+#[test]
+fn the_average_is_what_the_formula_makes_of_every_step_and_of_every_row() {
+    let mut settings = settings();
+    (settings.average, settings.batch, settings.sequence, settings.passes) = (0.6, 1, 100, 1);
+    let mut trainer = trainer(&settings, 4);
+    let tables = |network: &Network| -> Vec<Vec<f32>> {
+        network.parameters().iter().map(|parameter| host(parameter.tensor)).collect()
+    };
+    let mut expected = tables(trainer.network());
+    for step in 1..6u64 {
+        if step == 3 {
+            trainer.append_rows(&[UNKNOWN, UNKNOWN]).expect("unknown words need nothing");
+            let joined = tables(trainer.network());
+            for (expected, joined) in expected.iter_mut().zip(joined) {
+                expected.extend(&joined[expected.len()..]);
+            }
+        }
+        learn(&mut trainer, &noise(30, 4, step)); // one window, so one step
+        let kept = (0.6f64).min((1 + step) as f64 / (10 + step) as f64) as f32;
+        let weights = tables(trainer.network());
+        for (average, weight) in expected.iter_mut().flatten().zip(weights.iter().flatten()) {
+            *average = kept * *average + (1.0 - kept) * weight;
+        }
+    }
+    let found = tables(trainer.averaged());
+    for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+        assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+    }
+    assert_ne!(found, tables(trainer.network()));
+    assert_eq!(trainer.averaged().weights_digest(), trainer.weights_digest());
+}
+
+#[test]
+fn a_checkpoint_gives_the_average_to_use_and_takes_it_up_or_leaves_it() {
+    let folder = tempfile::tempdir().expect("a folder to write to");
+    let with = Settings { average: 0.9, ..settings() };
+    let without = settings();
+    let mut trainer = trainer(&with, 4);
+    learn(&mut trainer, &noise(60, 4, 0));
+    trainer.save(folder.path()).expect("saved");
+    let to_use = Network::load(folder.path(), Device::Cpu).expect("loaded").weights_digest();
+    assert_eq!(to_use, trainer.averaged().weights_digest());
+    let in_training = trainer.network().weights_digest();
+    assert_ne!(to_use, in_training);
+    let left = Trainer::load(folder.path(), &without, Device::Cpu).expect("loaded");
+    assert_eq!(left.weights_digest(), in_training);
+    left.save(folder.path()).expect("saved");
+    let mut taken = Trainer::load(folder.path(), &with, Device::Cpu).expect("loaded");
+    assert_eq!(taken.weights_digest(), in_training); // begins where training stands
+    learn(&mut taken, &noise(60, 4, 1));
+    assert_ne!(taken.weights_digest(), taken.network().weights_digest());
+    // Of a trainer that averages, half is not enough.
+    trainer.save(folder.path()).expect("saved");
+    std::fs::remove_file(folder.path().join(state::TRAINED_FILE)).expect("it was there");
+    let error = Trainer::load(folder.path(), &with, Device::Cpu).expect_err("not there");
+    assert!(error.to_string().contains(state::TRAINED_FILE), "{error}");
 }
