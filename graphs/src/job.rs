@@ -265,7 +265,7 @@ impl Job {
             return Err(JobError::senseless("model.embedding", &0, advice));
         }
         let shape = self.shape(model, model.embedding.max(1));
-        let settings = self.settings(&train, shape.clone());
+        let settings = self.settings(model, &train, shape.clone());
         shape.check().and_then(|()| settings.check()).map_err(|error| match error {
             model::Error::Setting { name, found, advice } => {
                 JobError::senseless(name, &found, advice)
@@ -348,7 +348,7 @@ impl Job {
     }
 
     /// What the trainer wants to know of a model that is trained like this.
-    pub fn settings(&self, train: &Train, shape: model::Shape) -> model::Settings {
+    pub fn settings(&self, model: &Model, train: &Train, shape: model::Shape) -> model::Settings {
         let Train { batch, sequence, passes, weight_decay, momentum, clip_at, .. } = *train;
         let adam = AdamConstants { weight_decay, ..AdamConstants::default() };
         model::Settings {
@@ -368,13 +368,14 @@ impl Job {
             batch,
             sequence,
             passes,
-            average: self.train.average,
+            precision: train.precision,
+            average: train.average,
             regularization: model::Regularization {
-                locked_dropout: self.model.locked_dropout,
-                embedding_dropout: self.model.embedding_dropout,
-                weight_drop: self.model.weight_drop,
-                activation: self.train.activation_regularization,
-                temporal_activation: self.train.temporal_activation_regularization,
+                locked_dropout: model.locked_dropout,
+                embedding_dropout: model.embedding_dropout,
+                weight_drop: model.weight_drop,
+                activation: train.activation_regularization,
+                temporal_activation: train.temporal_activation_regularization,
             },
         }
     }

@@ -83,7 +83,7 @@ fn settings(job: &Job, model: &Model, lexicon: &Lexicon) -> Result<model::Settin
             embedding
         }
     };
-    Ok(job.settings(&job.train_of(model)?, job.shape(model, embedding)))
+    Ok(job.settings(model, &job.train_of(model)?, job.shape(model, embedding)))
 }
 
 /// The learner, fresh or as the newest valid checkpoint left it, and the epoch of that.

@@ -233,7 +233,7 @@ mod tests {
         let job = Job::default();
         let trainer = model::TrainerState {
             format: 1,
-            settings: job.settings(&job.train, job.shape(&job.model[0], 8)),
+            settings: job.settings(&job.model[0], &job.train, job.shape(&job.model[0], 8)),
             seed: 1,
             rows: 257,
             progress: Default::default(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use model::{Cell, Decay};
+use model::{Cell, Decay, Precision};
 use operators::{vectors, vocabulary::Admission};
 use serde::{Deserialize, Serialize};
 
@@ -212,6 +212,8 @@ pub struct Train {
     pub clip: Clipping,
     /// Where they are clipped.
     pub clip_at: f64,
+    /// In what precision a step computes.
+    pub precision: Precision,
     /// The share that the running average of the weights keeps at each step; 0 for no average.
     pub average: f64,
     /// What the loss is charged for loud activations.
@@ -302,6 +304,7 @@ impl Default for Train {
             momentum: 0.0,
             clip: Clipping::Norm,
             clip_at: 1.0,
+            precision: Precision::Float32,
             average: 0.0,
             activation_regularization: 0.0,
             temporal_activation_regularization: 0.0,

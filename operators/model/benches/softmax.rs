@@ -37,6 +37,9 @@ fn trainer(hidden: usize, layers: usize, softmax: Softmax) -> Trainer {
         batch: 32,
         sequence: 64,
         passes: 1,
+        precision: model::Precision::Float32,
+        average: 0.0,
+        regularization: model::Regularization::default(),
     };
     let mut trainer = Trainer::new(&settings, 1, tch::Device::Cpu).expect("valid settings");
     let unknown = NewRow { vector: None, parts: &[] };

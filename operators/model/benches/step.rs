@@ -39,6 +39,7 @@ fn step(criterion: &mut Criterion) {
             batch: 32,
             sequence: 64,
             passes: 1,
+            precision: model::Precision::Float32,
             average: 0.0,
             regularization: model::Regularization::default(),
         };

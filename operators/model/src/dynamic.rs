@@ -286,6 +286,9 @@ mod tests {
             batch: 2,
             sequence: 10,
             passes: 5,
+            precision: crate::Precision::Float32,
+            average: 0.0,
+            regularization: crate::Regularization::default(),
         };
         let mut trainer = Trainer::new(&settings, 3, Device::Cpu).expect("valid settings");
         trainer.append_rows(&[NewRow { vector: None, parts: &[] }; 8]).expect("plain rows");

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Clip, Error, Optimizer, Regularization, Schedule, Shape};
+use crate::{Clip, Error, Optimizer, Precision, Regularization, Schedule, Shape};
 
 /// What becomes of pretrained vectors. Words without one are learnt in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Settings {
     pub sequence: usize,
     /// How many sweeps are made over each chunk.
     pub passes: u32,
+    /// In what precision a step computes.
+    #[serde(default)]
+    pub precision: Precision,
     /// The share that the running average of the weights keeps at each step; 0 for no average.
     #[serde(default)]
     pub average: f64,

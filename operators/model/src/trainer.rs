@@ -84,6 +84,7 @@ impl Trainer {
     /// A fresh trainer of a network without rows.
     pub fn new(settings: &Settings, seed: u64, device: Device) -> Result<Trainer, Error> {
         settings.check()?;
+        settings.precision.check(device)?;
         let network = Network::new(&settings.shape, settings.vectors, seed, device)?;
         let averages = settings.average > 0.0;
         Ok(Trainer {
@@ -290,6 +291,8 @@ impl Trainer {
             ),
         };
         let state = state.as_ref().unwrap_or(&self.state);
+        // Gradients are cast as their activations were, so they need no guard.
+        let _casting = self.settings.precision.begin()?;
         let (features, state, burden) = if train {
             let how = &self.settings.regularization;
             let activations = self.network.activations(&input, state, how)?;

@@ -76,9 +76,9 @@ impl State {
         State(self.0.iter().zip(&first.0).map(roll).collect())
     }
 
-    /// The same numbers, cut off from the graph that gradients flow through.
+    /// The same numbers as float32, cut off from the graph that gradients flow through.
     pub(crate) fn detached(&self) -> State {
-        State(self.0.iter().map(Tensor::detach).collect())
+        State(self.0.iter().map(|part| part.detach().to_kind(Kind::Float)).collect())
     }
 }
 

@@ -150,8 +150,16 @@ mod tests {
     use crate::{Cell, NewRow, Shape, Vectors};
 
     fn network(cell: Cell, dropout: f64) -> Network {
-        let shape =
-            Shape { cell, layers: 2, hidden: 6, embedding: 4, tied: true, dropout, identity: 1.0 };
+        let shape = Shape {
+            cell,
+            layers: 2,
+            hidden: 6,
+            embedding: 4,
+            tied: true,
+            dropout,
+            identity: 1.0,
+            softmax: crate::Softmax::Full,
+        };
         let mut network = Network::new(&shape, Vectors::Tuned, 3, Device::Cpu).expect("a shape");
         let unknown = NewRow { vector: None, parts: &[] };
         network.append_rows(&[unknown; 40], 3, false).expect("unknown words need nothing");

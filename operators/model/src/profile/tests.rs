@@ -47,6 +47,9 @@ fn trainer(cell: Cell, optimizer: Optimizer, rate: f64, clip: Clip) -> Trainer {
         batch: LANES,
         sequence: FAR + 2,
         passes: 1,
+        precision: crate::Precision::Float32,
+        average: 0.0,
+        regularization: crate::Regularization::default(),
     };
     let mut trainer = Trainer::new(&settings, 3, Device::Cpu).expect("valid settings");
     let unknown = NewRow { vector: None, parts: &[] };

@@ -10,7 +10,8 @@ use super::*;
 use crate::network::host;
 use crate::optimizer::AdamConstants;
 use crate::{
-    Cell, Clip, Decay, Optimizer, Regularization, Schedule, Score, Shape, Softmax, Vectors, state,
+    Cell, Clip, Decay, Optimizer, Precision, Regularization, Schedule, Score, Shape, Softmax,
+    Vectors, state,
 };
 
 const ADAM: Optimizer =
@@ -45,6 +46,7 @@ fn settings() -> Settings {
         batch: 3,
         sequence: 5,
         passes: 2,
+        precision: Precision::Float32,
         average: 0.0,
         regularization: NOTHING,
     }

@@ -176,3 +176,30 @@ fn a_checkpoint_gives_the_average_to_use_and_takes_it_up_or_leaves_it() {
     let error = Trainer::load(folder.path(), &with, Device::Cpu).expect_err("not there");
     assert!(error.to_string().contains(state::TRAINED_FILE), "{error}");
 }
+
+#[test]
+fn bfloat16_learns_alike_keeps_float32_weights_and_is_refused_on_the_cpu() {
+    let settings = Settings { precision: Precision::Bf16, ..settings() };
+    let error = Trainer::new(&settings, 5, Device::Cpu).expect_err("a CPU").to_string();
+    assert_eq!(error, "`train.precision` is bf16; use float32 on the CPU, or train on a GPU");
+
+    // libtorch casts on the CPU as well, if slowly: the arithmetic can be watched here.
+    let words = noise(120, 6, 1);
+    let run = |precision| {
+        let mut trainer = trainer(&super::settings(), 6);
+        trainer.settings.precision = precision;
+        let scores: Vec<f64> =
+            (0..6).map(|_| learn(&mut trainer, &words).prequential.mean()).collect();
+        let parameters = trainer.network.parameters();
+        assert!(parameters.iter().all(|parameter| parameter.tensor.kind() == tch::Kind::Float));
+        assert!(trainer.state.0.iter().all(|part| part.kind() == tch::Kind::Float));
+        (scores, trainer.network().score(&words).expect("known words").mean())
+    };
+    let (float32, bfloat16) = (run(Precision::Float32), run(Precision::Bf16));
+    assert_ne!(float32, bfloat16);
+    for (float32, bfloat16) in float32.0.iter().zip(&bfloat16.0) {
+        assert!((float32 - bfloat16).abs() < 0.02, "{bfloat16} is far from {float32}");
+    }
+    assert!(bfloat16.0[5] < bfloat16.0[0], "{bfloat16:?} does not fall");
+    assert_eq!(run(Precision::Float32), float32); // no cast outlives its trainer's steps
+}
