@@ -26,8 +26,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use graphs::control::{Board, Command, Helm, Status, SteerError, status};
-use operators::fetch::Client;
+use graphs::{
+    control::{Board, Command, Helm, Status, SteerError, status},
+    job::Source,
+    listing::Lister,
+};
+use operators::{Epoch, fetch::Client};
 use serde_json::json;
 use subtle::ConstantTimeEq;
 use tokio::{runtime::Builder, sync::oneshot};
@@ -46,6 +50,8 @@ pub struct View {
     pub board: Board,
     /// The web client, once there is one.
     pub client: Arc<OnceLock<Client>>,
+    /// What attaches and detaches sources, once there is something to attach them to.
+    pub lister: Arc<OnceLock<Lister>>,
 }
 
 /// A server that runs until this is dropped.
@@ -160,15 +166,24 @@ async fn command(State(desk): State<Desk>, body: Bytes) -> Response {
         }
     };
     let told = command.to_string();
-    // It waits for the disk.
-    let helm = desk.helm.clone();
-    match tokio::task::spawn_blocking(move || helm.give(command)).await {
-        Ok(Ok(epoch)) => answer(
+    let given = match command {
+        Command::Attach { source } => desk.attach(source).await,
+        Command::Detach { name } => desk.detach(&name),
+        command => {
+            // It waits for the disk.
+            let helm = desk.helm.clone();
+            match tokio::task::spawn_blocking(move || helm.give(command)).await {
+                Ok(given) => given.map_err(|error| refuse(status_of(&error), &error)),
+                Err(panic) => Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, &panic)),
+            }
+        }
+    };
+    match given {
+        Ok(epoch) => answer(
             StatusCode::OK,
             &json!({ "directory": desk.view.directory, "from_epoch": epoch, "command": told }),
         ),
-        Ok(Err(error)) => refuse(status_of(&error), &error),
-        Err(panic) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &panic),
+        Err(refused) => refused,
     }
 }
 
@@ -184,6 +199,27 @@ fn status_of(error: &SteerError) -> StatusCode {
 }
 
 impl Desk {
+    /// Lists a source, which may take a while, and has it take part.
+    async fn attach(&self, source: Source) -> Result<Epoch, Response> {
+        let lister = self.lister()?;
+        let (helm, command) = (self.helm.clone(), Command::Attach { source: source.clone() });
+        let journal = move |from| helm.settle(from, command).map_err(io::Error::other);
+        let attached = lister.attach(source, journal).await;
+        attached.map_err(|error| refuse(StatusCode::UNPROCESSABLE_ENTITY, &error))
+    }
+
+    fn detach(&self, name: &str) -> Result<Epoch, Response> {
+        let command = Command::Detach { name: name.to_owned() };
+        let journal = |from| self.helm.settle(from, command).map_err(io::Error::other);
+        let detached = self.lister()?.detach(name, journal);
+        detached.map_err(|error| refuse(StatusCode::UNPROCESSABLE_ENTITY, &error))
+    }
+
+    fn lister(&self) -> Result<&Lister, Response> {
+        let not_yet = || refuse(StatusCode::CONFLICT, &"the run is still starting; try again");
+        self.view.lister.get().ok_or_else(not_yet)
+    }
+
     fn status(&self) -> Status {
         let counters = self.view.client.get().map(Client::counters);
         status(self.view.directory.clone(), &self.helm, self.view.board.read(), counters)

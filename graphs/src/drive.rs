@@ -11,28 +11,28 @@ use std::{
     time::Duration,
 };
 
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::Sender;
 use operators::{
     Epoch,
     analyzer::Dictionary,
-    catalogue::{Line, Listing, Slicing},
+    catalogue::{Listing, Slicing},
     fault::Alarm,
     fetch::{Client, ClientError},
     vectors::Vectors,
     wake::Waker,
 };
 use timely::dataflow::{ProbeHandle, Scope};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use crate::{
     control::{Gauges, Helm},
     directory,
     error::RunError,
     events::Event,
-    job::{Job, Source},
-    listing::{self, Had, kind::Reach},
+    job::Job,
+    journal::Settled,
+    listing::{self, Beginning, DrawnEpochs, Had, Lister, Replay, Roster, kind::Reach},
     river::{OWNER, Spring, Tools},
-    sample::SampleServer,
 };
 
 /// A job's reins: what whoever started it may do and see while it runs.
@@ -47,6 +47,8 @@ pub struct Reins {
     /// Called once the run can be steered, with its directory locked; what it returns is dropped
     /// when the run can be steered no longer.
     pub steering: Option<Steering>,
+    /// What attaches and detaches sources, once there is something to attach them to.
+    pub lister: Arc<OnceLock<Lister>>,
 }
 
 /// Whatever hands a run's commands to its helm.
@@ -91,6 +93,10 @@ pub(crate) struct Past {
     pub known: Vec<(u128, u64)>,
     /// Steers the river, as it was told to before.
     pub helm: Helm,
+    /// What was attached and detached, and from which epoch on.
+    pub settled: Vec<Settled>,
+    /// Where epochs are written down that cannot be drawn again, and those that were.
+    pub drawn: Option<(DrawnEpochs, Replay)>,
 }
 
 /// Runs a graph until `attend` returns, which sits at its end, on a thread of its own. `build` makes
@@ -114,26 +120,44 @@ pub(crate) fn drive<T: Send>(
         .map_err(|source| RunError::System { doing: "start the fetch threads", source })?;
     let client = client(job)?;
     let _one_job_a_rein = reins.client.set(client.clone());
-    let sample = serve_sample(job, &runtime)?;
     let alarm = Alarm::new();
-    let (sender, lines) = unbounded();
     let (waker, drain) = (Waker::default(), Arc::clone(&reins.drain));
-    let listing = Listing { lines, waker: waker.clone(), drain: Arc::clone(&drain) };
+    let first = past.last.map_or(0, |epoch| epoch + 1);
+    let roster = Roster::new(Beginning {
+        seed: job.seed,
+        epoch_entries: job.flow.epoch_entries,
+        first,
+        had: past.had,
+        drawn: past.drawn,
+        waker: waker.clone(),
+        events: reins.events.clone(),
+        alarm: alarm.clone(),
+    });
+    let draw = Box::new(roster.clone());
+    let listing = Listing { draw, waker, drain: Arc::clone(&drain) };
+    let rules = Arc::new(listing::rules(job)?);
     let tools = Tools {
-        slicing: Slicing {
-            first: past.last.map_or(0, |epoch| epoch + 1),
-            size: job.flow.epoch_entries,
-            in_flight: job.flow.epochs_in_flight,
-        },
+        slicing: Slicing { first, in_flight: job.flow.epochs_in_flight },
         helm: past.helm.clone(),
         client: client.clone(),
         runtime: runtime.handle().clone(),
         alarm: alarm.clone(),
-        rules: Arc::new(listing::rules(job)?),
+        rules: Arc::clone(&rules),
         dictionary: lexicon.dictionary,
         vectors: lexicon.vectors,
         drain,
     };
+    let lister = Lister {
+        roster,
+        reach: Reach { client, sample: None, run: job.directory.clone() },
+        rules,
+        runtime: runtime.handle().clone(),
+        job: Arc::new(job.clone()),
+        alarm: alarm.clone(),
+        sample: Arc::default(),
+    };
+    lister.begin(&past.settled)?;
+    let _one_job_a_rein = reins.lister.set(lister);
     let spring = Spring { listing, known: past.known };
     // Set once there is nothing left for the workers to do, whatever is still under way.
     let stop = Arc::new(AtomicBool::new(false));
@@ -141,16 +165,6 @@ pub(crate) fn drive<T: Send>(
     let workers = start(job.max_workers(), tools, spring, build, Arc::clone(&stop))?;
     let woken = gauges.clone();
     alarm.listen(move || woken.wake_workers());
-    let lister = Lister {
-        job: job.clone(),
-        client,
-        sample,
-        had: past.had,
-        waker,
-        events: reins.events.clone(),
-        alarm: alarm.clone(),
-    };
-    runtime.spawn(lister.list(sender));
 
     let finished = thread::scope(|scope| {
         let attendant = thread::Builder::new().name("learner".into()).spawn_scoped(scope, || {
@@ -179,15 +193,6 @@ fn client(job: &Job) -> Result<Client, ClientError> {
     let mut settings = job.fetch.clone();
     settings.cache_dir.get_or_insert_with(|| directory::pages(&job.directory));
     Client::new(&settings)
-}
-
-fn serve_sample(job: &Job, runtime: &Runtime) -> Result<Option<SampleServer>, RunError> {
-    let reads_it = |source: &Source| matches!(source, Source::Sample(_));
-    let wanted = job.source.iter().any(reads_it);
-    wanted
-        .then(|| SampleServer::start(runtime.handle()))
-        .transpose()
-        .map_err(|source| RunError::System { doing: "serve the sample library", source })
 }
 
 fn start(
@@ -236,39 +241,5 @@ impl Drop for StopsOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Release);
         self.1.wake_workers();
-    }
-}
-
-/// The task that lists the sources.
-struct Lister {
-    job: Job,
-    client: Client,
-    sample: Option<SampleServer>,
-    had: Had,
-    waker: Waker,
-    events: Sender<Event>,
-    alarm: Alarm,
-}
-
-impl Lister {
-    /// Lists everything, and then keeps the sample library served until the job has ended.
-    async fn list(self, lines: Sender<Line>) {
-        let Self { job, client, sample, had, waker, events, alarm } = self;
-        let reach = Reach {
-            client,
-            sample: sample.as_ref().map(SampleServer::address),
-            run: job.directory.clone(),
-        };
-        let listed = listing::list(&job, &reach, had, &lines, &waker, &events).await;
-        match listed {
-            Ok(()) => drop(lines),
-            Err(error) => {
-                alarm.raise("catalogue", error);
-                // Hanging up would look like the catalogue's end.
-                return std::future::pending().await;
-            }
-        }
-        waker.wake();
-        std::future::pending().await
     }
 }

@@ -5,8 +5,12 @@ use std::{io, path::PathBuf};
 use operators::{analyzer::DictionaryError, fetch::ClientError, vectors::VectorsError};
 
 use crate::{
-    checkpoint::CheckpointError, control::journal::JournalError, directory::DirectoryError,
-    job::JobError, learner::LearnerError, listing::ListingError,
+    checkpoint::CheckpointError,
+    control::journal::JournalError,
+    directory::DirectoryError,
+    job::JobError,
+    learner::LearnerError,
+    listing::{AttachError, ListingError},
 };
 
 /// Why a job failed.
@@ -36,6 +40,9 @@ pub enum RunError {
     /// A source cannot be used.
     #[error(transparent)]
     Listing(#[from] ListingError),
+    /// A source that earlier runs have attached cannot take part.
+    #[error("what the journal says of sources cannot be done: {0}")]
+    Attach(#[from] AttachError),
     /// The model cannot be made or loaded.
     #[error(transparent)]
     Model(#[from] model::Error),

@@ -74,7 +74,14 @@ pub fn export(
     let cutter = Cutter::new(job.chunk.words, 0, Vocabulary::default().len(), Vec::new());
     let drain = reins.drain.clone();
     let helm = Helm::new(&job, None, 0, drain.clone(), reins.events.clone());
-    let past = Past { last: None, had: Had::default(), known: Vec::new(), helm };
+    let past = Past {
+        last: None,
+        had: Had::default(),
+        known: Vec::new(),
+        helm,
+        settled: Vec::new(),
+        drawn: None,
+    };
     let before = Before { past, vocabulary: Vocabulary::default(), cutter };
     train(&job, reins, lexicon, before, move |seat: &Seat| {
         let mut exported = Exported::default();

@@ -15,7 +15,7 @@ use operators::fetch;
 use serde::{Deserialize, Serialize};
 
 pub use models::Models;
-pub use source::{Aozora, Feed, FeedText, Files, Pages, Sample, Source, Stdin};
+pub use source::{Aozora, Feed, FeedText, Files, Pages, Sample, Source, Stdin, check_attached};
 pub use stop::{Reached, Stop, Stopped};
 pub use tables::{
     Allow, Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Plots, Report,

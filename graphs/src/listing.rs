@@ -1,38 +1,53 @@
-//! Lists the sources of a job: from what each has to offer to entries in catalogue order.
+//! Lists sources: each is asked for what it has, side by side, and what is new takes part in the
+//! catalogue.
 //!
-//! Catalogue order is the order of the sources in the job, and within a source its own. Entries that
-//! the run has had with the same revision are left out, which is all that resuming takes: what is
-//! left begins exactly where the last commit ended. A revised entry is an entry again, and one that
-//! its library has no more is listed once as withdrawn. Endless sources come after those that end,
-//! each offer as it arrives; with them a listing has no end.
+//! Catalogue order is drawn from the sources by the [mixture](operators::catalogue::mixture): in
+//! turn, or by weight. Entries that the run has had with the same revision are left out, which is all
+//! that resuming takes: what is left begins exactly where the last commit ended. A revised entry is an
+//! entry again, and one that its library has no more is listed once as withdrawn.
+//!
+//! Sources are attached and detached while the job runs. An attached source is listed first, while
+//! everything goes on, and takes part from the next epoch that is opened; that epoch is written to
+//! the [journal](crate::journal) before it is opened, so that a run which goes on from an earlier
+//! commit draws the same.
 
 mod aozora;
+mod drawn;
 mod feed;
 mod files;
+mod had;
 pub mod kind;
 mod pages;
+mod roster;
 mod spool;
 mod stdin;
 mod trouble;
 
-use std::collections::BTreeMap;
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use crossbeam_channel::Sender;
 use operators::{
-    catalogue,
+    Epoch,
     extract::{Extractor, Rule, Rules},
-    record::{Entry, Key},
-    wake::Waker,
+    fault::Alarm,
 };
 use sha2::{Digest, Sha256};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::runtime::Handle;
 
 use crate::{
-    events::{Event, Listed},
-    job::{FeedText, Job, Source},
-    ledger::{Fate, Line},
+    job::{FeedText, Job, JobError, Source, check_attached},
+    journal::{Change, Settled},
+    sample::SampleServer,
 };
+pub(crate) use drawn::{DrawnEpochs, Replay};
+pub use had::Had;
 use kind::{Kind, Offer, Reach};
+use roster::Place;
+pub use roster::RosterError;
+pub(crate) use roster::{Beginning, Roster};
 pub use trouble::Trouble;
 
 /// Why a source cannot be listed.
@@ -45,6 +60,24 @@ pub struct ListingError {
     pub trouble: Box<Trouble>,
 }
 
+/// Why a source cannot be attached.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// No job could read it.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// It cannot be listed.
+    #[error(transparent)]
+    Listing(#[from] ListingError),
+    /// It cannot take part.
+    #[error(transparent)]
+    Roster(#[from] RosterError),
+}
+
+fn in_source(name: &str) -> impl FnOnce(Trouble) -> ListingError {
+    move |trouble| ListingError { name: name.to_owned(), trouble: Box::new(trouble) }
+}
+
 /// The rules by which the pages of a job's sources are read.
 ///
 /// # Errors
@@ -52,13 +85,14 @@ pub struct ListingError {
 pub fn rules(job: &Job) -> Result<Rules, ListingError> {
     let rules = Rules::default();
     for source in &job.source {
-        let extractor = Extractor::new(&rule(source)).map_err(|bad| ListingError {
-            name: source.name().to_owned(),
-            trouble: Box::new(bad.into()),
-        })?;
-        rules.insert(source.name(), extractor);
+        rules.insert(source.name(), extractor(source)?);
     }
     Ok(rules)
+}
+
+/// What reads the pages of a source.
+fn extractor(source: &Source) -> Result<Extractor, ListingError> {
+    Extractor::new(&rule(source)).map_err(|bad| in_source(source.name())(bad.into()))
 }
 
 /// The rule by which a source's pages are read.
@@ -79,65 +113,6 @@ pub fn rule(source: &Source) -> Rule {
     }
 }
 
-/// The entries that a run has had, each as it last was, and the number that the next line gets.
-#[derive(Clone, Debug, Default)]
-pub struct Had {
-    entries: BTreeMap<Key, Entry>,
-    next_sequence: u64,
-}
-
-impl Had {
-    /// What this account tells.
-    pub fn of(ledger: &[Line], next_sequence: u64) -> Self {
-        let mut entries = BTreeMap::new();
-        for line in ledger {
-            match line.fate {
-                Fate::Withdrawn => entries.remove(&line.entry.key()),
-                _ => entries.insert(line.entry.key(), line.entry.clone()),
-            };
-        }
-        Self { entries, next_sequence }
-    }
-
-    /// The lines that tell what is new in a source's offer: its new and revised entries in the
-    /// offer's order, then those that are gone. What is gone is told only of an offer that is
-    /// whole: a limited one leaves out much that is still there.
-    fn news(&mut self, source: &str, offer: Offer) -> Vec<catalogue::Line> {
-        let mut lines = Vec::new();
-        let mut gone: BTreeMap<Key, Entry> = self
-            .entries
-            .iter()
-            .filter(|(key, _)| key.source == source && offer.is_whole)
-            .map(|(key, entry)| (key.clone(), entry.clone()))
-            .collect();
-        for (entry, trouble) in offer.entries {
-            let key = entry.key();
-            gone.remove(&key);
-            let known = self.entries.get(&key);
-            if known.is_some_and(|known| known.revision == entry.revision) {
-                continue;
-            }
-            let entry = self.numbered(entry);
-            self.entries.insert(key, entry.clone());
-            lines.push(match trouble {
-                None => catalogue::Line::Read(entry),
-                Some(reason) => catalogue::Line::Unusable(entry, reason),
-            });
-        }
-        for (key, entry) in gone {
-            self.entries.remove(&key);
-            lines.push(catalogue::Line::Withdrawn(self.numbered(entry)));
-        }
-        lines
-    }
-
-    fn numbered(&mut self, entry: Entry) -> Entry {
-        let sequence = self.next_sequence;
-        self.next_sequence += 1;
-        Entry { sequence, ..entry }
-    }
-}
-
 /// Whether an entry is never trained on: a share of all entries, by a hash of the id alone, so that
 /// it is the same in every job and every revision.
 pub fn is_held_out(id: &str, share: f64) -> bool {
@@ -146,88 +121,170 @@ pub fn is_held_out(id: &str, share: f64) -> bool {
     (leading as f64) < share * 2f64.powi(64)
 }
 
-/// Lists every source of the job and sends what is new, in catalogue order.
-///
-/// # Errors
-/// The first source that cannot be listed: a job with half a catalogue would be another job.
-pub async fn list(
-    job: &Job,
-    reach: &Reach,
-    had: Had,
-    lines: &Sender<catalogue::Line>,
-    waker: &Waker,
-    events: &Sender<Event>,
-) -> Result<(), ListingError> {
-    let mut lister = Lister { share: job.held_out.share, had, lines, waker, events };
-    // Offers of endless sources, in the order in which they come.
-    let mut endless = JoinSet::new();
-    let (sender, mut offers) = mpsc::channel(1);
-    for source in &job.source {
-        kind::permit(source, reach);
-        let mut kind = kind::open(source, reach);
-        let name = source.name().to_owned();
-        if kind.is_endless() {
-            endless.spawn(hand_over(kind, name, sender.clone()));
-            continue;
+/// How long attaching waits for the first offer of an endless source, so that one that fails at once
+/// is refused.
+const FIRST_OFFER: Duration = Duration::from_secs(5);
+
+/// Asks the sources what they have, and attaches and detaches them. Clones are the same lister.
+#[derive(Clone)]
+pub struct Lister {
+    pub(crate) roster: Roster,
+    pub(crate) reach: Reach,
+    pub(crate) rules: Arc<Rules>,
+    /// Asks, whoever attaches.
+    pub(crate) runtime: Handle,
+    /// What the job was started with.
+    pub(crate) job: Arc<Job>,
+    pub(crate) alarm: Alarm,
+    // Served once a source reads it.
+    pub(crate) sample: Arc<Mutex<Option<SampleServer>>>,
+}
+
+impl Lister {
+    /// Lists the sources of the job, which take part from the beginning, and those that earlier runs
+    /// have attached. One that cannot be listed stops the job: with half a catalogue it would be
+    /// another job.
+    ///
+    /// # Errors
+    /// If the sample library cannot be served, or sources cannot stand beside each other.
+    pub(crate) fn begin(&self, settled: &[Settled]) -> Result<(), AttachError> {
+        for source in &self.job.source {
+            kind::permit(source, &self.reach(source)?);
+            self.add(source, 0)?;
         }
-        while let Some(offer) = kind.next().await.map_err(in_source(&name))? {
-            lister.take(&name, offer);
+        for Settled { epoch, change } in settled {
+            match change {
+                Change::Attach { source } => {
+                    self.roster.admits(source.name())?;
+                    self.rules.insert(source.name(), extractor(source)?);
+                    self.add(source, *epoch)?;
+                }
+                Change::Detach { name } => self.roster.remove(name, *epoch)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&self, source: &Source, from: Epoch) -> Result<(), ListingError> {
+        let kind = self.open(source)?;
+        let place = self.roster.add(source, kind.is_endless(), from);
+        self.runtime.spawn(self.clone().list(kind, source.name().to_owned(), place));
+        Ok(())
+    }
+
+    fn open(&self, source: &Source) -> Result<Box<dyn Kind>, ListingError> {
+        Ok(kind::open(source, &self.reach(source)?))
+    }
+
+    /// What a source reaches the world through: where it is the sample library, that is served now.
+    fn reach(&self, source: &Source) -> Result<Reach, ListingError> {
+        let mut reach = self.reach.clone();
+        if matches!(source, Source::Sample(_)) {
+            let mut sample = self.sample.lock().expect("nothing panics while it holds the server");
+            let server = match &mut *sample {
+                Some(server) => server,
+                None => {
+                    let server = SampleServer::start(&self.runtime);
+                    let server = server.map_err(|e| in_source(source.name())(Trouble::Serve(e)))?;
+                    sample.insert(server)
+                }
+            };
+            reach.sample = Some(server.address());
+        }
+        Ok(reach)
+    }
+
+    /// Hands on what a source offers until it ends.
+    async fn list(self, mut kind: Box<dyn Kind>, name: String, place: Place) {
+        loop {
+            match kind.next().await {
+                Ok(Some(offer)) => self.roster.offer(place, self.entered(&name, offer)),
+                Ok(None) => return self.roster.end(place),
+                // That it has ended is never said, so its epochs are not opened without it.
+                Err(trouble) => return self.alarm.raise("catalogue", in_source(&name)(trouble)),
+            }
         }
     }
-    drop(sender);
-    while let Some((name, offer)) = offers.recv().await {
-        lister.take(&name, offer.map_err(in_source(&name))?);
-    }
-    Ok(())
-}
 
-/// Sends what an endless source offers, until it ends, fails, or nobody wants it any more.
-async fn hand_over(
-    mut kind: Box<dyn Kind>,
-    name: String,
-    offers: mpsc::Sender<(String, Result<Offer, Trouble>)>,
-) {
-    while let Some(offer) = kind.next().await.transpose() {
-        let failed = offer.is_err();
-        if offers.send((name.clone(), offer)).await.is_err() || failed {
-            return;
-        }
-    }
-}
-
-fn in_source(name: &str) -> impl FnOnce(Trouble) -> ListingError {
-    move |trouble| ListingError { name: name.to_owned(), trouble: Box::new(trouble) }
-}
-
-/// Turns offers into lines.
-struct Lister<'a> {
-    share: f64,
-    had: Had,
-    lines: &'a Sender<catalogue::Line>,
-    waker: &'a Waker,
-    events: &'a Sender<Event>,
-}
-
-impl Lister<'_> {
-    /// Sends what is new in an offer.
-    fn take(&mut self, name: &str, mut offer: Offer) {
+    /// An offer whose entries say what the source cannot know.
+    fn entered(&self, name: &str, mut offer: Offer) -> Offer {
         for (entry, _) in &mut offer.entries {
             entry.source = name.to_owned();
-            entry.held_out = is_held_out(&entry.id, self.share);
+            entry.held_out = is_held_out(&entry.id, self.job.held_out.share);
         }
-        let mut listed = Listed { source: name.to_owned(), ..Listed::default() };
-        listed.offered = offer.entries.len() as u64;
-        for line in self.had.news(name, offer) {
-            match line {
-                catalogue::Line::Read(_) => listed.new += 1,
-                catalogue::Line::Unusable(..) => listed.unusable += 1,
-                catalogue::Line::Withdrawn(_) => listed.withdrawn += 1,
-            }
-            let _the_job_is_ending = self.lines.send(line);
-        }
-        self.waker.wake();
-        let _nobody_watches = self.events.send(Event::Listed(listed));
+        offer
     }
+
+    /// Attaches a source: lists it while everything goes on, then has it take part from the next
+    /// epoch that is opened. `journal` writes that epoch down, before it can be opened.
+    ///
+    /// # Errors
+    /// If there is a source of that name, the source cannot be listed, the job is about to end, or
+    /// the journal cannot be written. Nothing has changed then, and the job goes on.
+    pub async fn attach(
+        &self,
+        source: Source,
+        journal: impl FnOnce(Epoch) -> io::Result<()> + Send,
+    ) -> Result<Epoch, AttachError> {
+        check_attached(&source, &self.job)?;
+        let name = source.name().to_owned();
+        let _keeps_the_catalogue_open = self.roster.expect();
+        self.roster.admits(&name)?;
+        let extractor = extractor(&source)?;
+        let kind = self.open(&source)?;
+        let is_endless = kind.is_endless();
+        // On the job's own threads, which also keep the connections, whoever asks.
+        let first = self.runtime.spawn(first_offers(kind)).await;
+        let (kind, offers) = first
+            .unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
+            .map_err(in_source(&name))?;
+        let offers = offers.into_iter().map(|offer| self.entered(&name, offer));
+        self.rules.insert(name.as_str(), extractor);
+        let (place, epoch) = self.roster.attach(&source, is_endless, journal)?;
+        offers.for_each(|offer| self.roster.offer(place, offer));
+        match kind {
+            Some(kind) => drop(self.runtime.spawn(self.clone().list(kind, name, place))),
+            None => self.roster.end(place),
+        }
+        Ok(epoch)
+    }
+
+    /// Detaches a source: no entry of it is drawn any more from the next epoch on that is opened,
+    /// which `journal` writes down first. What the run has had of it stays.
+    ///
+    /// # Errors
+    /// If no source of that name takes part, the job is about to end, or the journal cannot be
+    /// written. Nothing has changed then, and the job goes on.
+    pub fn detach(
+        &self,
+        name: &str,
+        journal: impl FnOnce(Epoch) -> io::Result<()>,
+    ) -> Result<Epoch, RosterError> {
+        self.roster.detach(name, journal)
+    }
+}
+
+/// All that a source offers, or of an endless one the first, if it comes soon; and the source, if it
+/// has not ended.
+async fn first_offers(
+    mut kind: Box<dyn Kind>,
+) -> Result<(Option<Box<dyn Kind>>, Vec<Offer>), Trouble> {
+    let mut offers = Vec::new();
+    if kind.is_endless() {
+        // What was under way comes again with the next question.
+        return match tokio::time::timeout(FIRST_OFFER, kind.next()).await {
+            Ok(Ok(None)) => Ok((None, offers)),
+            Ok(offer) => {
+                offers.extend(offer?);
+                Ok((Some(kind), offers))
+            }
+            Err(_later) => Ok((Some(kind), offers)),
+        };
+    }
+    while let Some(offer) = kind.next().await? {
+        offers.push(offer);
+    }
+    Ok((None, offers))
 }
 
 #[cfg(test)]
@@ -241,44 +298,5 @@ mod tests {
         assert_eq!(count(0.0), 0);
         assert!((150..250).contains(&count(0.02)), "{}", count(0.02)); // 200 ± 3.5 σ
         assert!(ids.iter().all(|id| !is_held_out(id, 0.02) || is_held_out(id, 0.05)));
-    }
-
-    #[test]
-    fn only_what_is_new_revised_or_gone_is_told() {
-        let entry = |id: &str, revision: &str| Entry {
-            source: "s".into(),
-            id: id.into(),
-            revision: revision.into(),
-            ..Entry::default()
-        };
-        let offer = |entries: &[(&str, &str)], is_whole| Offer {
-            entries: entries.iter().map(|(id, revision)| (entry(id, revision), None)).collect(),
-            is_whole,
-        };
-        let told = |lines: Vec<catalogue::Line>| -> Vec<String> {
-            let told = |line| match line {
-                catalogue::Line::Read(entry) => format!("{} read {}", entry.sequence, entry.id),
-                catalogue::Line::Unusable(entry, _) => format!("{} bad", entry.sequence),
-                catalogue::Line::Withdrawn(entry) => {
-                    format!("{} gone {}", entry.sequence, entry.id)
-                }
-            };
-            lines.into_iter().map(told).collect()
-        };
-        let mut had = Had::default();
-        let first = had.news("s", offer(&[("b", "1"), ("a", "1"), ("c", "1")], true));
-        assert_eq!(told(first), ["0 read b", "1 read a", "2 read c"]);
-        // a is revised, c is gone, d is new; b is as it was.
-        let second = had.news("s", offer(&[("b", "1"), ("a", "2"), ("d", "1")], true));
-        assert_eq!(told(second), ["3 read a", "4 read d", "5 gone c"]);
-        // It is gone once, another source does not miss it, and a part of the offer proves nothing.
-        assert_eq!(told(had.news("t", offer(&[], true))), [""; 0]);
-        assert_eq!(told(had.news("s", offer(&[("b", "1")], false))), [""; 0]);
-        assert_eq!(
-            told(had.news("s", offer(&[("b", "1"), ("a", "2"), ("d", "1")], true))),
-            [""; 0]
-        );
-        // What comes back is new.
-        assert_eq!(told(had.news("s", offer(&[("c", "1")], false))), ["6 read c"]);
     }
 }

@@ -42,11 +42,7 @@ impl Dataflow {
             .map_err(|source| RunError::System { doing: "start the fetch threads", source })?;
         let lexicon = Lexicon::open(job)?;
         let tools = Tools {
-            slicing: Slicing {
-                first: 0,
-                size: job.flow.epoch_entries,
-                in_flight: job.flow.epochs_in_flight,
-            },
+            slicing: Slicing { first: 0, in_flight: job.flow.epochs_in_flight },
             helm: Helm::new(job, None, 0, Arc::new(AtomicBool::new(false)), unbounded().0),
             client: Client::new(&job.fetch)?,
             runtime: runtime.handle().clone(),

@@ -12,9 +12,10 @@ use crate::{
     drive::{Lexicon, Past},
     events::Event,
     job::{Job, Model, Moment},
+    journal,
     learner::{Finished, Learner, LearnerError, Pupil, halving::Halving, pupil::Record},
     ledger::{Account, Fate, Line},
-    listing::Had,
+    listing::{DrawnEpochs, Had},
     metrics::Metrics,
     training::{Before, train},
 };
@@ -40,6 +41,12 @@ pub(crate) fn run_halving(
     let directory = RunDirectory::lock(&job.directory)?;
     let lexicon = Lexicon::open(job)?;
     let (learner, last) = begin(job, &lexicon, halving, reins)?;
+    let unread = |source| RunError::System { doing: "read journal.jsonl", source };
+    let settled = journal::read(&directory::journal(&job.directory)).map_err(unread)?;
+    let unread = |source| RunError::System { doing: "read drawn.jsonl", source };
+    let oldest = checkpoint::epochs(&learner.checkpoints)?.first().copied();
+    let drawn = DrawnEpochs::open(&directory::drawn(&job.directory), oldest, last);
+    let drawn = Some(drawn.map_err(unread)?);
     directory.note(job).map_err(|source| RunError::System { doing: "write job.toml", source })?;
 
     let journal = Journal::open(&job.directory)?;
@@ -61,6 +68,8 @@ pub(crate) fn run_halving(
             had: Had::of(&state.ledger, learner.counts.next_sequence),
             known: passed(&state.ledger),
             helm,
+            settled,
+            drawn,
         },
         cutter: Cutter::new(
             job.chunk.words,

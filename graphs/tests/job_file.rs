@@ -11,11 +11,17 @@ use operators::catalogue::aozora::Filter;
 use toml::{Table, Value};
 
 /// Keys without a default, and their values where the document shows an example.
-const EXAMPLES: [&str; 6] = [
+const EXAMPLES: [&str; 12] = [
+    "source.0.weight",
+    "source.1.weight",
     "source.1.wanted.limit",
+    "source.2.weight",
     "source.2.limit",
+    "source.3.weight",
     "source.3.url",
+    "source.4.weight",
     "source.4.paths",
+    "source.5.weight",
     "fetch.user_agent",
     "fetch.cache_dir",
 ];
@@ -39,14 +45,15 @@ fn with_everything(text: &str) -> String {
 /// there.
 fn defaults() -> Job {
     let wanted = Filter { limit: Some(0), ..Filter::default() };
+    let weight = Some(0.0);
     let mut job = Job {
         source: vec![
-            Source::Sample(Sample::default()),
-            Source::Aozora(Aozora { wanted, ..Aozora::default() }),
-            Source::Pages(Pages { limit: Some(0), ..Pages::default() }),
-            Source::Feed(Feed::default()),
-            Source::Files(Files::default()),
-            Source::Stdin(Stdin::default()),
+            Source::Sample(Sample { weight, ..Sample::default() }),
+            Source::Aozora(Aozora { weight, wanted, ..Aozora::default() }),
+            Source::Pages(Pages { weight, limit: Some(0), ..Pages::default() }),
+            Source::Feed(Feed { weight, ..Feed::default() }),
+            Source::Files(Files { weight, ..Files::default() }),
+            Source::Stdin(Stdin { weight, ..Stdin::default() }),
         ],
         ..Job::default()
     };

@@ -1,9 +1,9 @@
 //! Emits the job's entries in catalogue order, cut into epochs, on the worker that has the listing.
 //!
-//! Epoch `first + n` holds entries `n · size` to `(n + 1) · size`: a pure function of the listing.
-//! At most `in_flight` epochs are open between here and the learner, which is how backpressure
-//! reaches the web: an epoch that the trainer has not learnt keeps further requests from being made.
-//! The stream ends when the listing has ended and everything in it was learnt, or when the job is
+//! What an epoch holds is drawn by the listing ([`mixture`]), whole and once, when it is opened. At
+//! most `in_flight` epochs are open between here and the learner, which is how backpressure reaches
+//! the web: an epoch that the trainer has not learnt keeps further requests from being made. The
+//! stream ends when the listing has ended and everything in it was learnt, or when the job is
 //! asked to drain. So whatever is to be said once at the end (the last, smaller chunk) finds every
 //! line's epoch closed, and has an epoch of its own, whatever the order of arrival.
 //!
@@ -14,6 +14,7 @@ pub mod aozora;
 pub mod feed;
 pub mod files;
 pub mod links;
+pub mod mixture;
 pub mod sitemap;
 
 use std::sync::{
@@ -21,7 +22,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crossbeam_channel::{Receiver, TryRecvError};
+use serde::{Deserialize, Serialize};
 use timely::dataflow::{
     ProbeHandle, Scope,
     operators::generic::{OutputBuilder, builder_rc::OperatorBuilder},
@@ -34,20 +35,20 @@ use crate::{
     steer::Rudder,
     wake::Waker,
 };
+use mixture::Drawn;
 
 /// How the catalogue is cut into epochs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slicing {
     /// The number of the first epoch: one past the last that is committed.
     pub first: Epoch,
-    /// Lines in an epoch.
-    pub size: usize,
     /// Epochs that may be open at once.
     pub in_flight: u64,
 }
 
 /// A line of the listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Line {
     /// Something to read: new, or revised.
     Read(Entry),
@@ -57,12 +58,39 @@ pub enum Line {
     Withdrawn(Entry),
 }
 
+impl Line {
+    /// The entry that the line is about.
+    pub fn entry(&self) -> &Entry {
+        match self {
+            Self::Read(entry) | Self::Unusable(entry, _) | Self::Withdrawn(entry) => entry,
+        }
+    }
+
+    /// The same line at this place of the catalogue.
+    #[must_use]
+    pub fn numbered(mut self, sequence: u64) -> Self {
+        match &mut self {
+            Self::Read(entry) | Self::Unusable(entry, _) | Self::Withdrawn(entry) => {
+                entry.sequence = sequence;
+            }
+        }
+        self
+    }
+}
+
+/// Draws the lines of an epoch.
+pub trait Draw: Send {
+    /// The lines of `epoch`, numbered in sequence. Asked in the order of epochs; each is drawn once.
+    /// `idle` says that everything before was learnt: then what has [`Drawn::Ended`] ends the
+    /// catalogue, and is not asked again.
+    fn draw(&mut self, epoch: Epoch, idle: bool) -> Drawn<Line>;
+}
+
 /// Where the lines come from, and who tells this operator that there is something new.
-#[derive(Clone)]
 pub struct Listing {
-    /// Lines in catalogue order, numbered in sequence; hanging up ends the catalogue.
-    pub lines: Receiver<Line>,
-    /// To be woken when a line is sent, when the sender hangs up, and when an epoch was learnt.
+    /// Gives the lines in catalogue order.
+    pub draw: Box<dyn Draw>,
+    /// To be woken when there may be more to draw, and when an epoch was learnt.
     pub waker: Waker,
     /// Set to end the stream before the listing ends.
     pub drain: Arc<AtomicBool>,
@@ -94,40 +122,46 @@ pub fn catalogue<'scope>(
             }
             (capabilities, listing)
         });
-        // The slice that is being filled: emitted whole, so that an epoch never grows once begun.
-        let mut slice = Vec::new();
-        // The listing has ended: what is left to do is to wait until it was learnt.
-        let mut listed = false;
+        // A slice that may not be opened yet, because the job is paused.
+        let mut kept = None;
         move |_| {
             let (mut entries, mut rejects) = (entries.activate(), rejects.activate());
             while let Some((capabilities, listing)) = &mut state {
                 let epoch = *capabilities[0].time();
+                let is_learnt = |epoch| !learnt.less_equal(&epoch);
                 let awaited = epoch.checked_sub(slicing.in_flight);
                 if listing.drain.load(Ordering::Acquire) {
-                    state = None; // what is in the slice was never part of an epoch
-                } else if awaited.is_some_and(|awaited| learnt.less_equal(&awaited)) {
-                    return; // woken again when an epoch was learnt
-                } else if listed {
-                    if epoch > 0 && learnt.less_equal(&(epoch - 1)) {
-                        return; // woken again when an epoch was learnt
-                    }
                     state = None;
+                } else if awaited.is_some_and(|awaited| !is_learnt(awaited)) {
+                    return; // woken again when an epoch was learnt
                 } else {
-                    let filled = fill(&mut slice, slicing.size, &listing.lines);
-                    if filled == Filled::Waiting {
-                        return; // woken again when a line was sent
-                    }
-                    if slice.is_empty() {
-                        listed = true;
-                        continue; // there is no epoch without a line
-                    }
+                    let idle = epoch.checked_sub(1).is_none_or(is_learnt);
+                    let next = match kept.take() {
+                        Some(slice) => Drawn::Slice(slice),
+                        None => listing.draw.draw(epoch, idle),
+                    };
+                    let slice = match next {
+                        Drawn::Slice(slice) => slice,
+                        Drawn::Later(later) => {
+                            capabilities.iter_mut().for_each(|capability| {
+                                capability.downgrade(&later);
+                            });
+                            continue;
+                        }
+                        Drawn::Ended if idle => {
+                            state = None;
+                            continue;
+                        }
+                        // Woken again when there is more to draw, or an epoch was learnt.
+                        Drawn::Ended | Drawn::Waiting => return,
+                    };
                     if !rudder.open(epoch, &learnt, slicing.in_flight) {
-                        return; // woken again when an order was given; the slice is kept
+                        kept = Some(slice);
+                        return; // woken again when an order was given
                     }
-                    listed = filled == Filled::Ended;
                     let mut entries = entries.session_with_builder(&capabilities[0]);
                     let mut rejects = rejects.session_with_builder(&capabilities[1]);
-                    for line in slice.drain(..) {
+                    for line in slice {
                         match line {
                             Line::Read(entry) => {
                                 entries.give(Batch::<Entry>::of(entry.sequence, [entry]));
@@ -153,25 +187,4 @@ pub fn catalogue<'scope>(
 
 fn reject(entry: Entry, stage: Stage, reason: &str) -> Batch<Reject> {
     Batch::of(entry.sequence, [RejectRow { entry, stage, reason }])
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Filled {
-    /// The slice has its full size.
-    Full,
-    /// The listing has ended; the slice has what was left.
-    Ended,
-    /// More is to come.
-    Waiting,
-}
-
-fn fill(slice: &mut Vec<Line>, size: usize, lines: &Receiver<Line>) -> Filled {
-    while slice.len() < size {
-        match lines.try_recv() {
-            Ok(line) => slice.push(line),
-            Err(TryRecvError::Empty) => return Filled::Waiting,
-            Err(TryRecvError::Disconnected) => return Filled::Ended,
-        }
-    }
-    Filled::Full
 }

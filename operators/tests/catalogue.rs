@@ -5,7 +5,10 @@ use std::sync::{Arc, atomic::AtomicBool, mpsc};
 use operators::{
     Batches, Epoch,
     batch::Builder,
-    catalogue::{Line, Listing, Slicing, catalogue},
+    catalogue::{
+        Draw, Line, Listing, Slicing, catalogue,
+        mixture::{Drawn, Mixture, Part},
+    },
     record::{Entry, Record, Stage},
     steer::{Plan, Rudder},
     wake::Waker,
@@ -42,28 +45,43 @@ fn tell<'scope, R: Record>(
     })
 }
 
+/// A listing of one source that has it all.
+struct Lines(Mixture<Line>, u64);
+
+impl Draw for Lines {
+    fn draw(&mut self, epoch: Epoch, idle: bool) -> Drawn<Line> {
+        let drawn = self.0.draw(epoch, self.1, idle);
+        if let Drawn::Slice(slice) = &drawn {
+            self.1 += slice.len() as u64;
+        }
+        drawn
+    }
+}
+
 #[test]
 fn every_line_of_the_listing_is_an_entry_or_a_reject_in_the_epoch_of_its_place() {
-    let (sender, lines) = crossbeam_channel::unbounded();
-    for sequence in 0..10 {
+    let lines = (0..10).map(|sequence| {
         let entry = Entry { sequence, ..Entry::default() };
-        let line = match sequence % 3 {
+        match sequence % 3 {
             0 => Line::Read(entry),
             1 => Line::Unusable(entry, format!("line {sequence}")),
             _ => Line::Withdrawn(entry),
-        };
-        sender.send(line).expect("there is no limit");
-    }
-    drop(sender);
+        }
+    });
+    let mut mixture = Mixture::new(1, 2);
+    let source = mixture.add(Part { weight: None, from: 0, is_endless: false });
+    mixture.offer(source, lines);
+    mixture.end(source);
     let (outcomes, came_out) = mpsc::channel();
     timely::execute_directly(move |worker| {
         let learnt = worker.dataflow(|scope| {
             let learnt = ProbeHandle::new();
             let drain = Arc::new(AtomicBool::new(false));
-            let listing = Listing { lines, waker: Waker::default(), drain };
+            let draw = Box::new(Lines(mixture, 0));
+            let listing = Listing { draw, waker: Waker::default(), drain };
             let waker = listing.waker.clone();
             // More epochs than may be open at once: the first must be seen to end for the last.
-            let slicing = Slicing { first: 5, size: 2, in_flight: 2 };
+            let slicing = Slicing { first: 5, in_flight: 2 };
             let plan = Plan::new(5, 1, 1, Vec::new());
             let rudder = Rudder { plan, gathered: ProbeHandle::new() };
             let (entries, rejects) = catalogue(scope, Some(listing), slicing, &learnt, rudder);

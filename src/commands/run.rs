@@ -68,6 +68,7 @@ pub fn watched(job: &Job) -> anyhow::Result<Finished> {
         directory: job.directory.clone(),
         board: progress.board(),
         client: Arc::clone(&reins.client),
+        lister: Arc::clone(&reins.lister),
     }));
     let plots = Watch::start(job);
     let finished = run(job, &reins);
@@ -84,7 +85,8 @@ pub fn reins(drain: Arc<AtomicBool>, job: &Job) -> (Reins, Progress) {
     let client = Arc::new(OnceLock::new());
     let (events, told) = crossbeam_channel::unbounded();
     let progress = Progress::show(told, Arc::clone(&client), job.report.print);
-    (Reins { events, drain, client, steering: None }, progress)
+    let lister = Arc::default();
+    (Reins { events, drain, client, steering: None, lister }, progress)
 }
 
 fn print_outcome(job: &Job, finished: &Finished) -> anyhow::Result<()> {

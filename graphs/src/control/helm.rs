@@ -5,12 +5,12 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::Sender;
 use operators::{Epoch, steer::Plan};
 
 use super::{
     Command, Gauges, check,
-    journal::{Entry, Journal, JournalError},
+    journal::{Journal, JournalError},
     orders, sources,
 };
 use crate::{
@@ -74,7 +74,6 @@ struct Shared {
     // One command at a time.
     log: Mutex<Log>,
     // Sources attached and detached, from earlier lives too, for whoever lists the sources.
-    changes: (Sender<Entry>, Receiver<Entry>),
     drain: Arc<AtomicBool>,
     events: Sender<Event>,
 }
@@ -96,14 +95,10 @@ impl Helm {
     ) -> Self {
         let entries = journal.as_ref().map_or(&[][..], Journal::entries);
         let plan = Plan::new(first, job.workers(), job.max_workers(), orders(job, entries));
-        let changes = unbounded();
-        for entry in entries.iter().filter(|entry| is_change(&entry.command)) {
-            changes.0.send(entry.clone()).expect("we hold the other end");
-        }
         let sources = sources(job, entries);
         let gauges = Gauges::default();
         let log = Mutex::new(Log { journal, sources });
-        Self { shared: Arc::new(Shared { plan, gauges, log, changes, drain, events }) }
+        Self { shared: Arc::new(Shared { plan, gauges, log, drain, events }) }
     }
 
     /// Gives a command; the first epoch that it holds for. It is on the disk when this returns.
@@ -111,7 +106,7 @@ impl Helm {
     /// # Errors
     /// If the run cannot do it, or it cannot be made durable: then nothing has changed.
     pub fn give(&self, command: Command) -> Result<Epoch, SteerError> {
-        let Shared { plan, log, changes, drain, events, .. } = &*self.shared;
+        let Shared { plan, log, drain, events, .. } = &*self.shared;
         let mut log = log.lock().expect("nothing panics while it holds the journal");
         if drain.load(Ordering::Acquire) {
             return Err(SteerError::Draining);
@@ -122,21 +117,33 @@ impl Helm {
         if let Some(journal) = &mut log.journal {
             journal.append(from, command.clone())?;
         }
-        match &command {
-            Command::Attach { source } => log.sources.push(source.name().to_owned()),
-            Command::Detach { name } => log.sources.retain(|known| known != name),
-            Command::Drain => drain.store(true, Ordering::Release),
-            _ => {}
-        }
-        if is_change(&command) {
-            let entry = Entry { epoch: from, time: 0.0, command: command.clone() };
-            changes.0.send(entry).expect("we hold the other end");
+        if command == Command::Drain {
+            drain.store(true, Ordering::Release);
         }
         if let Some(order) = command.order() {
             hold.enter(order);
         }
         let _nobody_watches = events.send(Event::Steered(from, command));
         Ok(from)
+    }
+
+    /// Writes down that a source is attached or detached from an epoch on, as the lister says, which
+    /// alone knows when a source can take part. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// If it cannot be made durable: then nothing has changed.
+    pub fn settle(&self, from: Epoch, command: Command) -> Result<(), JournalError> {
+        let mut log = self.shared.log.lock().expect("nothing panics while it holds the journal");
+        if let Some(journal) = &mut log.journal {
+            journal.append(from, command.clone())?;
+        }
+        match &command {
+            Command::Attach { source } => log.sources.push(source.name().to_owned()),
+            Command::Detach { name } => log.sources.retain(|known| known != name),
+            _ => {}
+        }
+        let _nobody_watches = self.shared.events.send(Event::Steered(from, command));
+        Ok(())
     }
 
     /// What the catalogue steers by.
@@ -149,17 +156,8 @@ impl Helm {
         &self.shared.gauges
     }
 
-    /// Sources attached and detached, in order: those of the journal at once, others as they come.
-    pub fn changes(&self) -> &Receiver<Entry> {
-        &self.shared.changes.1
-    }
-
     /// Whether the job is to end.
     pub fn drains(&self) -> bool {
         self.shared.drain.load(Ordering::Acquire)
     }
-}
-
-fn is_change(command: &Command) -> bool {
-    matches!(command, Command::Attach { .. } | Command::Detach { .. })
 }

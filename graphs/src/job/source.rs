@@ -34,6 +34,9 @@ pub enum Source {
 pub struct Aozora {
     /// What the source is called in reports and checkpoints.
     pub name: String,
+    /// Its share of the entries beside the other weights; without one it is read in turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
     /// Where the library's index lies.
     pub index: String,
     /// Replaces scheme and host of every address, the index's too; empty means the library itself.
@@ -46,6 +49,7 @@ impl Default for Aozora {
     fn default() -> Self {
         Self {
             name: "aozora".into(),
+            weight: None,
             index: "https://www.aozora.gr.jp/index_pages/list_person_all_extended_utf8.zip".into(),
             mirror: String::new(),
             wanted: Filter::default(),
@@ -59,6 +63,9 @@ impl Default for Aozora {
 pub struct Files {
     /// What the source is called in reports and checkpoints.
     pub name: String,
+    /// Its share of the entries beside the other weights; without one it is read in turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
     /// Patterns such as `texts/**/*.txt`, relative to the folder that the job is started in.
     pub paths: Vec<String>,
     /// The CSS selector of the text in HTML files; empty takes the whole body.
@@ -81,6 +88,7 @@ impl Default for Files {
     fn default() -> Self {
         Self {
             name: "files".into(),
+            weight: None,
             paths: Vec::new(),
             selector: String::new(),
             column: "text".into(),
@@ -99,13 +107,16 @@ impl Default for Files {
 pub struct Stdin {
     /// What the source is called in reports and checkpoints.
     pub name: String,
+    /// Its share of the entries beside the other weights; without one it is read in turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
     /// The corpus that they are counted to, such as 新字新仮名; may be empty.
     pub orthography: String,
 }
 
 impl Default for Stdin {
     fn default() -> Self {
-        Self { name: "stdin".into(), orthography: String::new() }
+        Self { name: "stdin".into(), weight: None, orthography: String::new() }
     }
 }
 
@@ -115,13 +126,16 @@ impl Default for Stdin {
 pub struct Sample {
     /// What the source is called in reports and checkpoints.
     pub name: String,
+    /// Its share of the entries beside the other weights; without one it is read in turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
     /// Which works are wanted.
     pub wanted: Filter,
 }
 
 impl Default for Sample {
     fn default() -> Self {
-        Self { name: "sample".into(), wanted: Filter::default() }
+        Self { name: "sample".into(), weight: None, wanted: Filter::default() }
     }
 }
 
@@ -135,6 +149,18 @@ impl Source {
             Self::Files(source) => &source.name,
             Self::Stdin(source) => &source.name,
             Self::Sample(source) => &source.name,
+        }
+    }
+
+    /// Its share of the entries; without one it is read in turn.
+    pub fn weight(&self) -> Option<f64> {
+        match self {
+            Self::Aozora(source) => source.weight,
+            Self::Pages(source) => source.weight,
+            Self::Feed(source) => source.weight,
+            Self::Files(source) => source.weight,
+            Self::Stdin(source) => source.weight,
+            Self::Sample(source) => source.weight,
         }
     }
 }

@@ -50,4 +50,7 @@ pub enum Trouble {
     /// The selector is none.
     #[error(transparent)]
     Selector(#[from] BadSelector),
+    /// The sample library could not be served.
+    #[error("could not serve the sample library on the loopback interface: {0}")]
+    Serve(std::io::Error),
 }

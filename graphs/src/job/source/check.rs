@@ -42,6 +42,10 @@ fn check_one(source: &Source, key: &dyn Fn(&str) -> String) -> Result<(), JobErr
         if holds { Ok(()) } else { Err(JobError::senseless(&key(field), found, advice)) }
     };
     require(!source.name().is_empty(), "name", &"empty", "give the source a name")?;
+    if let Some(weight) = source.weight() {
+        let advice = "use a share above 0, or leave it out to read the source in turn";
+        require(weight > 0.0 && weight.is_finite(), "weight", &weight, advice)?;
+    }
     match source {
         Source::Sample(_) | Source::Stdin(_) => Ok(()),
         Source::Aozora(aozora) => {

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct Pages {
     /// What the source is called in reports and checkpoints.
     pub name: String,
+    /// Its share of the entries beside the other weights; without one it is read in turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
     /// Addresses.
     pub urls: Vec<String>,
     /// A file with an address a line; empty means none.
@@ -35,6 +38,7 @@ impl Default for Pages {
     fn default() -> Self {
         Self {
             name: "pages".into(),
+            weight: None,
             urls: Vec::new(),
             list: PathBuf::new(),
             sitemap: String::new(),
@@ -54,6 +58,9 @@ impl Default for Pages {
 pub struct Feed {
     /// What the source is called in reports and checkpoints.
     pub name: String,
+    /// Its share of the entries beside the other weights; without one it is read in turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
     /// Where the feed is: RSS, Atom or JSON Feed.
     pub url: String,
     /// Seconds from one poll to the next.
@@ -82,6 +89,7 @@ impl Default for Feed {
     fn default() -> Self {
         Self {
             name: "feed".into(),
+            weight: None,
             url: String::new(),
             every: 900.0,
             text: FeedText::Page,
