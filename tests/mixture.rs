@@ -150,6 +150,19 @@ fn a_journal_is_met_at_the_same_epochs_whatever_the_workers_and_the_kills() {
     assert_eq!((of_second(0..16), of_second(32..order.len())), (0, 0), "{order:?}");
     assert!((7..=9).contains(&of_second(16..32)), "{order:?}");
     assert_eq!(order.len(), 36 + of_second(16..32), "nothing of the first is lost");
+    // The rate was warmed up anew with the first chunk that has words of the second.
+    let inspected = reference.inspect();
+    let progress = &inspected["models"][0]["trainer"]["progress"];
+    let rewarmed = progress["rewarmed"].as_u64().expect("a step");
+    assert!(rewarmed > 0 && Some(rewarmed) < progress["steps"].as_u64(), "{progress}");
+    // And what was learnt before is learnt again, which changes the weights and nothing else.
+    let forgetful = with_journal("forgetful", 1);
+    let mut command = forgetful.command();
+    command.args(["--set", "replay.share=0"]);
+    assert_eq!(running::Running::start(command).end().code, Some(0));
+    let without = forgetful.outcome();
+    assert_eq!(without.documents, expected.documents);
+    assert_ne!(without.digest, expected.digest);
 
     let mut dice = Dice(31);
     for workers in [2, 3] {

@@ -18,8 +18,8 @@ pub use models::Models;
 pub use source::{Aozora, Feed, FeedText, Files, Pages, Sample, Source, Stdin, check_attached};
 pub use stop::{Reached, Stop, Stopped};
 pub use tables::{
-    Allow, Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Plots, Report,
-    Scale, Schedule, Softmax, Train, Vectors, Vocabulary,
+    Allow, Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Plots, Replay,
+    ReplayFrom, Report, Scale, Schedule, Softmax, Train, Vectors, Vocabulary,
 };
 pub use trigger::{Moment, NoTrigger, Trigger};
 
@@ -105,6 +105,8 @@ pub struct Job {
     pub model: Models,
     /// How it is trained.
     pub train: Train,
+    /// What is learnt again.
+    pub replay: Replay,
     /// What is never trained on.
     pub held_out: HeldOut,
     /// When checkpoints are written.
@@ -135,6 +137,7 @@ impl Default for Job {
             chunk: Chunk::default(),
             model: Models::default(),
             train: Train::default(),
+            replay: Replay::default(),
             held_out: HeldOut::default(),
             commit: Commit::default(),
             plots: Plots::default(),
@@ -187,6 +190,8 @@ impl Job {
             ("vocabulary.minimum_count", self.vocabulary.minimum_count),
             ("commit.keep", self.commit.keep as u64),
             ("held_out.words", self.held_out.words as u64),
+            ("replay.segments", self.replay.segments as u64),
+            ("replay.segment_words", self.replay.segment_words as u64),
         ];
         if let Some((key, value)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(JobError::senseless(key, &value, "use 1 or more"));
@@ -217,6 +222,10 @@ impl Job {
             let advice = "use seconds from 0 to 86400; 0 draws nothing";
             let found = self.plots.every_seconds;
             return Err(JobError::senseless("plots.every_seconds", &found, advice));
+        }
+        if !(0.0..=1.0).contains(&self.replay.share) {
+            let advice = "use a share from 0 to 1";
+            return Err(JobError::senseless("replay.share", &self.replay.share, advice));
         }
         self.stop.check()?;
         self.fetch.check().map_err(|error| match error {

@@ -10,6 +10,7 @@ mod committer;
 mod gauging;
 pub mod halving;
 pub mod pupil;
+pub mod reservoir;
 mod teach;
 
 use std::{
@@ -31,13 +32,14 @@ use crate::{
     checkpoint::{self, CheckpointError, Counts, FORMAT, Manifest, ModelState, State, run_digest},
     evaluate::Evaluation,
     events::Event,
-    job::{Commit, HeldOut, Moment, Stop, Stopped},
+    job::{Commit, HeldOut, Moment, Replay, Stop, Stopped},
     ledger::Account,
     metrics::Metrics,
 };
 use committer::{Committer, Request};
 use halving::Halving;
 pub use pupil::Pupil;
+use reservoir::Provenance;
 
 /// Why the learner stopped.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +105,12 @@ pub struct Learner {
     pub stop: Stop,
     /// How a search is cut, if this is one.
     pub halving: Option<Halving>,
+    /// The job's seed.
+    pub seed: u64,
+    /// What to learn again.
+    pub replay: Replay,
+    /// Which sources the words came from that wait for their chunk.
+    pub provenance: Provenance,
     /// Where to tell.
     pub events: Sender<Event>,
     /// Set when the job is to end at the next closed epoch.

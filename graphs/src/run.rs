@@ -11,9 +11,12 @@ use crate::{
     directory::{self, RunDirectory},
     drive::{Lexicon, Past},
     events::Event,
-    job::{Job, Model, Moment},
+    job::{Job, Model, Moment, Source},
     journal,
-    learner::{Finished, Learner, LearnerError, Pupil, halving::Halving, pupil::Record},
+    learner::{
+        Finished, Learner, LearnerError, Pupil, halving::Halving, pupil::Record,
+        reservoir::Provenance,
+    },
     ledger::{Account, Fate, Line},
     listing::{DrawnEpochs, Had},
     metrics::Metrics,
@@ -149,6 +152,8 @@ fn begin(
     let path = directory::metrics(&job.directory);
     let metrics = Metrics::open(&path, counts.metrics_bytes)
         .map_err(|source| LearnerError::Metrics { path, source })?;
+    let own = job.source.iter().map(Source::name);
+    let provenance = Provenance::of(&state, counts.next_chunk, own);
     let learner = Learner {
         evaluated: Moment {
             chunks: counts.next_chunk,
@@ -168,6 +173,9 @@ fn begin(
         held_out: job.held_out,
         stop: job.stop,
         halving,
+        seed: job.seed,
+        replay: job.replay,
+        provenance,
         events: reins.events.clone(),
         drain: reins.drain.clone(),
         asked_to_end: None,

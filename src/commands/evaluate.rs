@@ -7,9 +7,13 @@ use clap::Args;
 use graphs::{
     evaluate::Evaluation,
     repetition::{Gauge, Repetition},
-    trained::{Trained, voice::Dynamic},
+    trained::{Trained, TrainedError, voice::Dynamic},
 };
 use model::{Adaptation, dynamic::Rule};
+use operators::{
+    batch::Batch,
+    record::{Entry, Words},
+};
 use serde::Serialize;
 
 use super::{grouped, print_json};
@@ -54,6 +58,12 @@ pub struct Evaluate {
     /// Carries weights and state on from document to document
     #[arg(long, requires = "dynamic")]
     carry: bool,
+    /// Of what is held out, only the documents of this source
+    #[arg(long, value_name = "NAME", conflicts_with = "files")]
+    source: Option<String>,
+    /// Of what is held out, only the documents of this orthography, such as 旧字旧仮名
+    #[arg(long, value_name = "NAME", conflicts_with = "files")]
+    orthography: Option<String>,
     /// auto, cpu or cuda:N
     #[arg(long, default_value = "auto", value_parser = super::device)]
     device: String,
@@ -88,7 +98,7 @@ impl Evaluate {
     pub fn execute(self) -> anyhow::Result<()> {
         let trained = Trained::open_model(&self.run, self.model.as_deref(), &self.device)?;
         let adaptation = self.dynamic.then(|| self.adaptation(&trained)).transpose()?;
-        let documents = trained.documents(&self.files)?;
+        let documents = self.wanted(trained.documents(&self.files)?)?;
         let evaluation = trained.evaluate(&documents)?;
         if let Some(path) = &self.log_probabilities {
             let told = trained.log_probabilities(&documents)?;
@@ -105,6 +115,20 @@ impl Evaluate {
         }
         answer.tell();
         Ok(())
+    }
+
+    /// Those of the documents that are asked for.
+    fn wanted(&self, mut documents: Vec<Batch<Words>>) -> Result<Vec<Batch<Words>>, TrainedError> {
+        let is = |wanted: &Option<String>, found: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted == found)
+        };
+        documents.retain(|batch| {
+            let of = |entry: &Entry| {
+                is(&self.source, &entry.source) && is(&self.orthography, &entry.orthography)
+            };
+            batch.iter().all(|document| of(&document.entry))
+        });
+        if documents.is_empty() { Err(TrainedError::NothingHeldOut) } else { Ok(documents) }
     }
 
     fn adaptation(&self, trained: &Trained) -> anyhow::Result<Adaptation> {

@@ -22,7 +22,10 @@ use operators::{
 use serde::{Deserialize, Serialize};
 
 use super::{CheckpointError, failed};
-use crate::ledger::{self, Line};
+use crate::{
+    learner::reservoir::Reservoir,
+    ledger::{self, Line},
+};
 
 /// Where the counters stood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,6 +58,8 @@ pub struct State {
     pub held_out: Vec<Batch<Words>>,
     /// What became of every entry.
     pub ledger: Vec<Line>,
+    /// What was learnt before, to be learnt again.
+    pub reservoir: Reservoir,
 }
 
 const VOCABULARY: &str = "vocabulary.arrow";
@@ -63,6 +68,7 @@ const PENDING: &str = "pending.arrow";
 const ADMITTED: &str = "admitted.arrow";
 const HELD_OUT: &str = "held_out.arrow";
 const LEDGER: &str = "ledger.arrow";
+const RESERVOIR: &str = "reservoir.arrow";
 
 impl State {
     /// Writes the files into `folder`; they are not synced yet.
@@ -81,6 +87,7 @@ impl State {
             (ADMITTED, self.admitted.clone()),
             (HELD_OUT, held_out),
             (LEDGER, vec![ledger::encode(&self.ledger)]),
+            (RESERVOIR, vec![self.reservoir.encode()]),
         ];
         for (name, batches) in files {
             let path = folder.join(name);
@@ -112,6 +119,15 @@ impl State {
                 .iter()
                 .flat_map(|batch| text(batch).into_iter().zip(times(batch).values().to_vec())),
         );
+        let other = |name: &str, what: &str| CheckpointError::Damaged {
+            path: folder.join(name),
+            reason: format!("it has other columns than {what}"),
+        };
+        // A checkpoint of before there was a reservoir begins with an empty one.
+        let reservoir = match folder.join(RESERVOIR).exists() {
+            true => read(RESERVOIR)?.first().and_then(Reservoir::decode),
+            false => Some(Reservoir::default()),
+        };
         let ids = |batch: &RecordBatch| batch["id"].as_primitive::<UInt32Type>().values().to_vec();
         let lines = read(LEDGER)?.iter().map(ledger::decode).collect::<Option<Vec<_>>>();
         Ok(Self {
@@ -119,10 +135,8 @@ impl State {
             pending: read(PENDING)?.iter().flat_map(ids).collect(),
             admitted: read(ADMITTED)?,
             held_out: read(HELD_OUT)?.into_iter().map(|rows| Batch::from_rows(0, rows)).collect(),
-            ledger: lines.map(|lines| lines.concat()).ok_or_else(|| CheckpointError::Damaged {
-                path: folder.join(LEDGER),
-                reason: "it has other columns than a ledger".into(),
-            })?,
+            ledger: lines.map(|l| l.concat()).ok_or_else(|| other(LEDGER, "a ledger"))?,
+            reservoir: reservoir.ok_or_else(|| other(RESERVOIR, "a reservoir"))?,
         })
     }
 }

@@ -312,6 +312,36 @@ impl Default for Train {
     }
 }
 
+/// What was learnt before and is learnt again beside what is new.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Replay {
+    /// Share of each chunk's words that are learnt again with it.
+    pub share: f64,
+    /// Segments that are kept of what was learnt.
+    pub segments: usize,
+    /// Ids in a segment.
+    pub segment_words: usize,
+    /// From when on.
+    pub from: ReplayFrom,
+}
+
+/// From when on what was learnt before is learnt again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplayFrom {
+    /// From the first chunk on that has words of an attached source.
+    Attach,
+    /// From the beginning.
+    Always,
+}
+
+impl Default for Replay {
+    fn default() -> Self {
+        Self { share: 0.1, segments: 4096, segment_words: 256, from: ReplayFrom::Attach }
+    }
+}
+
 /// What is never trained on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

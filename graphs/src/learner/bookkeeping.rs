@@ -49,6 +49,7 @@ impl Learner {
             if reading.admitted.num_rows() > 0 {
                 self.state.admitted.push(reading.admitted);
             }
+            self.provenance.wait(&words.entry.source, reading.ids.len());
             self.state.pending.extend_from_slice(reading.ids.values());
         }
         self.state.ledger.push(line);

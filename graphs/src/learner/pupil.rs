@@ -5,7 +5,7 @@
 
 use std::{ops::ControlFlow, sync::Mutex, thread};
 
-use model::{ChunkReport, NewRow, StepReport, Trainer};
+use model::{ChunkReport, Material, NewRow, StepReport, Trainer};
 use operators::{batch::Batch, record::Words, vocabulary::Vocabulary};
 use serde::{Deserialize, Serialize};
 
@@ -118,18 +118,23 @@ impl Pupil {
     pub fn learn(
         &mut self,
         new: &[NewRow<'_>],
-        ids: &[u32],
+        material: Material<'_>,
         characters: u64,
         observe: &mut dyn FnMut(&StepReport) -> ControlFlow<()>,
     ) -> Result<ChunkReport, model::Error> {
         let trainer = self.trainer.as_mut().expect("only pupils that learn are taught");
         trainer.append_rows(new)?;
-        let report = trainer.learn(ids, observe)?;
+        let report = trainer.learn(material, observe)?;
         self.record.prequential_nats += report.prequential.nats;
         self.record.prequential_ids += report.prequential.targets;
         self.record.prequential_characters += characters;
         self.record.steps = trainer.progress().steps;
         Ok(report)
+    }
+
+    /// Begins the learning rate's schedule anew.
+    pub fn rewarm(&mut self) {
+        self.trainer.as_mut().expect("only pupils that learn are warmed up").rewarm();
     }
 
     /// Scores documents.

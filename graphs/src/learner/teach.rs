@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use model::{ChunkReport, NewRow, StepReport};
+use model::{ChunkReport, Material, NewRow, StepReport};
 use operators::record::{Admitted, Chunk, admitted};
 
 use super::{
@@ -30,6 +30,14 @@ impl Learner {
         let new: Vec<NewRow<'_>> =
             admitted.iter().map(|word| NewRow { vector: word.vector, parts: word.parts }).collect();
 
+        let (origins, meets_another) = self.provenance.take(chunk.ids().len());
+        let mut replayed = Vec::new();
+        if self.provenance.replays(self.replay.from) {
+            let (reservoir, words) = (&self.state.reservoir, chunk.ids().len());
+            replayed = reservoir.draw(self.seed, &self.replay, chunk.number, words, &origins);
+        }
+        let material = Material { words: chunk.ids(), replayed: &replayed };
+
         let (events, drain) = (self.events.clone(), Arc::clone(&self.drain));
         let asked_to_end = OnceLock::new();
         if let Some(instant) = self.asked_to_end {
@@ -48,11 +56,18 @@ impl Learner {
                     false => ControlFlow::Continue(()),
                 }
             };
-            pupil.learn(&new, chunk.ids(), characters, &mut observe)
+            if meets_another {
+                pupil.rewarm();
+            }
+            pupil.learn(&new, material, characters, &mut observe)
         });
         self.asked_to_end = asked_to_end.get().copied();
 
         self.state.pending.drain(..chunk.ids().len());
+        if self.replay.share > 0.0 {
+            let (ids, reservoir) = (chunk.ids(), &mut self.state.reservoir);
+            reservoir.remember(self.seed, &self.replay, chunk.number, ids, &origins);
+        }
         self.counts.next_chunk = chunk.number + 1;
         for (place, report) in self.without_the_diverged(chunk, reports)? {
             self.tell_of_chunk(chunk, characters, place, &report)?;

@@ -250,6 +250,53 @@ fn frozen_rows_stay_and_the_others_learn() {
 }
 
 #[test]
+fn new_words_enter_beside_the_old_ones_and_none_swallows_the_probability() {
+    let settings = settings();
+    let mut trainer = trainer(&settings, 40);
+    for chunk in 0..12 {
+        learn(&mut trainer, &noise(120, 40, chunk));
+    }
+    let everything = |trainer: &Trainer| -> Vec<(String, Vec<f32>)> {
+        let parameters = trainer.network.parameters();
+        let moments = trainer.optimizer.tensors(&parameters).into_iter();
+        let moments = moments.map(|(name, tensor)| (format!("moment {name}"), host(tensor)));
+        let weights = parameters.iter().map(|p| (p.name.clone(), host(p.tensor)));
+        weights.chain(moments).collect()
+    };
+    let before = everything(&trainer);
+    let mut generator = seed::generator(5, "vector", 0);
+    let vector: Vec<f32> = (0..8).map(|_| 3.0 * seed::normal(&mut generator, 1.0)).collect();
+    let cases = [
+        NewRow { vector: Some(&vector), parts: &[1, 2] },
+        NewRow { vector: None, parts: &[1, 2] },
+        UNKNOWN,
+    ];
+    let many: Vec<NewRow<'_>> = (0..300).map(|row| cases[row % 3]).collect();
+    trainer.append_rows(&many).expect("rows that can be made");
+
+    // What was there stays, bit for bit, at the same ids; moments of new rows begin at zero.
+    for ((name, before), (_, after)) in before.iter().zip(everything(&trainer)) {
+        assert_eq!(after[..before.len()], before[..], "{name}");
+        if name.starts_with("moment") && !name.contains("step") {
+            assert!(after[before.len()..].iter().all(|x| *x == 0.0), "{name}");
+        }
+    }
+    // Each has less than an even share would give it, after whatever it comes.
+    let rows = 340;
+    let words =
+        Tensor::from_slice(&noise(60, 340, 77).into_iter().map(i64::from).collect::<Vec<_>>());
+    let state = State::zeros(&settings.shape, 1, Device::Cpu);
+    let network = trainer.network();
+    let (features, _) = network.features(&words.view([60, 1]), &state, false).expect("CPU");
+    let logits = network.logits(&features.view([60, -1])).expect("CPU");
+    let probabilities = host(&logits.softmax(-1, tch::Kind::Float));
+    for (place, shares) in probabilities.chunks(rows).enumerate() {
+        let most = shares[40..].iter().copied().fold(0.0, f32::max);
+        assert!(most < 1.0 / rows as f32, "a new word has {most} at {place}");
+    }
+}
+
+#[test]
 fn gradients_become_contiguous_and_share_no_memory() {
     let shared = Tensor::from_slice(&[1f32, 2.0]);
     let turned = Tensor::from_slice(&[1f32, 2.0, 3.0, 4.0]).view([2, 2]).tr();
