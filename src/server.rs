@@ -173,8 +173,8 @@ async fn command(State(desk): State<Desk>, body: Bytes) -> Response {
             // It waits for the disk.
             let helm = desk.helm.clone();
             match tokio::task::spawn_blocking(move || helm.give(command)).await {
-                Ok(given) => given.map_err(|error| refuse(status_of(&error), &error)),
-                Err(panic) => Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, &panic)),
+                Ok(given) => given.map_err(|error| (status_of(&error), error.to_string())),
+                Err(panic) => Err((StatusCode::INTERNAL_SERVER_ERROR, panic.to_string())),
             }
         }
     };
@@ -183,7 +183,7 @@ async fn command(State(desk): State<Desk>, body: Bytes) -> Response {
             StatusCode::OK,
             &json!({ "directory": desk.view.directory, "from_epoch": epoch, "command": told }),
         ),
-        Err(refused) => refused,
+        Err((status, error)) => refuse(status, &error),
     }
 }
 
@@ -198,25 +198,31 @@ fn status_of(error: &SteerError) -> StatusCode {
     }
 }
 
+/// Why a command was not done.
+type Refused = (StatusCode, String);
+
 impl Desk {
     /// Lists a source, which may take a while, and has it take part.
-    async fn attach(&self, source: Source) -> Result<Epoch, Response> {
-        let lister = self.lister()?;
+    async fn attach(&self, source: Source) -> Result<Epoch, Refused> {
         let (helm, command) = (self.helm.clone(), Command::Attach { source: source.clone() });
+        let lister = self.lister(&command)?;
         let journal = move |from| helm.settle(from, command).map_err(io::Error::other);
         let attached = lister.attach(source, journal).await;
-        attached.map_err(|error| refuse(StatusCode::UNPROCESSABLE_ENTITY, &error))
+        attached.map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
     }
 
-    fn detach(&self, name: &str) -> Result<Epoch, Response> {
+    fn detach(&self, name: &str) -> Result<Epoch, Refused> {
         let command = Command::Detach { name: name.to_owned() };
+        let lister = self.lister(&command)?;
         let journal = |from| self.helm.settle(from, command).map_err(io::Error::other);
-        let detached = self.lister()?.detach(name, journal);
-        detached.map_err(|error| refuse(StatusCode::UNPROCESSABLE_ENTITY, &error))
+        let detached = lister.detach(name, journal);
+        detached.map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
     }
 
-    fn lister(&self) -> Result<&Lister, Response> {
-        let not_yet = || refuse(StatusCode::CONFLICT, &"the run is still starting; try again");
+    /// Whoever does such a command, if it makes sense.
+    fn lister(&self, command: &Command) -> Result<&Lister, Refused> {
+        self.helm.check(command).map_err(|error| (status_of(&error), error.to_string()))?;
+        let not_yet = || (StatusCode::CONFLICT, "the run is still starting; try again".to_owned());
         self.view.lister.get().ok_or_else(not_yet)
     }
 

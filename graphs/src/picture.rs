@@ -65,7 +65,7 @@ impl Dataflow {
                 }
             });
             drop(register);
-            let _learnt = worker.dataflow(|scope| training(scope, tools, admission, None));
+            let _learnt = worker.dataflow(|scope| training(scope, &tools, admission, None));
             for dataflow in worker.installed_dataflows() {
                 worker.drop_dataflow(dataflow);
             }

@@ -67,7 +67,7 @@ pub struct Spring {
 /// follows whatever the graph does with them, and holds the catalogue back.
 pub fn river<'scope>(
     scope: Scope<'scope, Epoch>,
-    tools: Tools,
+    tools: &Tools,
     spring: Option<Spring>,
     learnt: &ProbeHandle<Epoch>,
 ) -> (Batches<'scope, Words>, Batches<'scope, Reject>) {

@@ -39,7 +39,7 @@ pub struct Owned {
 /// Builds the dataflow. `owned` is `Some` on [`OWNER`]; the probe follows the learner.
 pub fn training(
     scope: Scope<'_, Epoch>,
-    tools: Tools,
+    tools: &Tools,
     admission: Admission,
     owned: Option<Owned>,
 ) -> ProbeHandle<Epoch> {
@@ -90,7 +90,7 @@ pub(crate) fn train<T: Send>(
             let (desk, vocabulary, cutter) = ours.take().expect("there is one owner");
             Owned { spring, desk, vocabulary, cutter }
         });
-        training(scope, tools, admission, owned)
+        training(scope, &tools, admission, owned)
     };
     drive(job, reins, lexicon, past, build, move || attend(&seat))
 }

@@ -19,7 +19,7 @@ use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     ops::Range,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use bytes::Bytes;
@@ -108,8 +108,8 @@ pub fn read(
 }
 
 /// A file to be read from its start.
-fn open(path: PathBuf) -> io::Result<File> {
-    File::open(&path)
+fn open(path: &Path) -> io::Result<File> {
+    File::open(path)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 

@@ -109,28 +109,28 @@ impl Scale {
             Workers::Auto => Command::ScaleAuto,
             Workers::So(workers) => Command::Scale { workers },
         };
-        give(self.address, command)
+        give(self.address, &command)
     }
 }
 
 impl Pause {
     /// Gives the command and tells from when on it holds.
     pub fn execute(self) -> anyhow::Result<()> {
-        give(self.address, Command::Pause)
+        give(self.address, &Command::Pause)
     }
 }
 
 impl Resume {
     /// Gives the command and tells from when on it holds.
     pub fn execute(self) -> anyhow::Result<()> {
-        give(self.address, Command::Resume)
+        give(self.address, &Command::Resume)
     }
 }
 
 impl Drain {
     /// Gives the command and tells from when on it holds.
     pub fn execute(self) -> anyhow::Result<()> {
-        give(self.address, Command::Drain)
+        give(self.address, &Command::Drain)
     }
 }
 
@@ -138,14 +138,14 @@ impl Attach {
     /// Reads the source, gives the command and tells from when on it holds.
     pub fn execute(self) -> anyhow::Result<()> {
         let source = source(&self.source)?;
-        give(self.address, Command::Attach { source })
+        give(self.address, &Command::Attach { source })
     }
 }
 
 impl Detach {
     /// Gives the command and tells from when on it holds.
     pub fn execute(self) -> anyhow::Result<()> {
-        give(self.address, Command::Detach { name: self.name })
+        give(self.address, &Command::Detach { name: self.name })
     }
 }
 
@@ -176,9 +176,9 @@ impl Status {
     }
 }
 
-fn give(address: Address, command: Command) -> anyhow::Result<()> {
+fn give(address: Address, command: &Command) -> anyhow::Result<()> {
     let run = client::find(address.dir)?;
-    let (epoch, runs) = match client::give(&run, &command)? {
+    let (epoch, runs) = match client::give(&run, command)? {
         Given::Running(epoch) => (epoch, true),
         Given::Stopped(epoch) => (epoch, false),
         Given::NothingToDrain => bail!("run \"{}\" is not going: nothing to drain", run.display()),

@@ -127,6 +127,16 @@ impl Helm {
         Ok(from)
     }
 
+    /// Whether a command makes sense as the run stands.
+    ///
+    /// # Errors
+    /// As [`Self::give`], the disk's left out.
+    pub fn check(&self, command: &Command) -> Result<(), SteerError> {
+        let Shared { plan, log, .. } = &*self.shared;
+        let log = log.lock().expect("nothing panics while it holds the journal");
+        check(command, Some(plan.position().most), &log.sources)
+    }
+
     /// Writes down that a source is attached or detached from an epoch on, as the lister says, which
     /// alone knows when a source can take part. It is on the disk when this returns.
     ///

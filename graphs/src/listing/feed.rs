@@ -83,7 +83,7 @@ impl Polled {
                 url: address.clone(),
                 source: Box::new(source),
             })?;
-        Ok(feed::items(&fetched.body, &fetched.address)?)
+        Ok(feed::items(&fetched.body, &fetched.address).map_err(Box::new)?)
     }
 
     /// What of this was not offered before.
@@ -139,7 +139,7 @@ fn spooled(spool: &Spool, orthography: &str) -> Result<Vec<(Entry, Option<String
     let columns =
         Columns { text: name("text"), id: name("id"), title: name("title"), limit: u64::MAX };
     let mut entries: Vec<(Entry, Option<String>)> = Vec::new();
-    spool.each(&mut |_, bytes, line| {
+    spool.each(|_, bytes, line| {
         // We wrote it; if somebody else has written there too, that is no item.
         let Ok(fields) = text_of(line, &columns) else { return };
         let record = record_of(bytes, "text", &fields.text);

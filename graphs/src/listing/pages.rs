@@ -210,7 +210,7 @@ async fn from_sitemap(address: Url, reach: &Reach, limit: usize) -> Result<Vec<P
         let fetched = fetched
             .map_err(|source| Trouble::Fetch { url: url.clone(), source: Box::new(source) })?;
         let read = sitemap::read(&fetched.body, reach.client.body_limit());
-        match read.map_err(|cause| Trouble::Sitemap { url: url.clone(), cause })? {
+        match read.map_err(|cause| Trouble::Sitemap { url: url.clone(), cause: Box::new(cause) })? {
             Sitemap::Pages(places) => pages.extend(places),
             Sitemap::Index(places) if depth < INDEXES => {
                 let urls = places

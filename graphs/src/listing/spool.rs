@@ -41,7 +41,7 @@ impl Spool {
         File::open(&folder)?.sync_all()?;
         let mut spool = Self { path, file, length, known: HashSet::new() };
         let mut known = HashSet::new();
-        spool.each(&mut |_, _, line| {
+        spool.each(|_, _, line| {
             known.insert(fingerprint_of(line));
         })?;
         spool.known = known;
@@ -49,7 +49,7 @@ impl Spool {
     }
 
     /// Hands over every line, with its number, from 1, and its place.
-    pub fn each(&self, give: &mut dyn FnMut(u64, Range<u64>, &[u8])) -> io::Result<()> {
+    pub fn each(&self, mut give: impl FnMut(u64, Range<u64>, &[u8])) -> io::Result<()> {
         container::lines(File::open(&self.path)?, u64::MAX - 1, &mut |line| {
             give(line.number, line.bytes, line.content.expect("no line is too long here"));
         })
@@ -129,9 +129,8 @@ mod tests {
 
     fn held(spool: &Spool) -> Vec<String> {
         let mut held = Vec::new();
-        let mut take =
-            |_, _, line: &[u8]| held.push(String::from_utf8(line.to_vec()).expect("text"));
-        spool.each(&mut take).expect("readable");
+        let take = |_, _, line: &[u8]| held.push(String::from_utf8(line.to_vec()).expect("text"));
+        spool.each(take).expect("readable");
         held
     }
 

@@ -54,7 +54,7 @@ impl StdinLines {
         if self.begun.is_none() {
             let spool = Spool::open(&self.reach.run, &self.source.name)?;
             let mut entries = Vec::new();
-            spool.each(&mut |number, bytes, line| {
+            spool.each(|number, bytes, line| {
                 entries.push(entry(&spool, &self.source, &mut self.ids, number, bytes.start, line));
             })?;
             self.begun = Some((spool, listen(self.limit)?));

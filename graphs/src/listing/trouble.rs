@@ -28,7 +28,7 @@ pub enum Trouble {
         /// Where it is.
         url: Url,
         /// What is wrong with it.
-        cause: SitemapError,
+        cause: Box<SitemapError>,
     },
     /// The list of addresses could not be read.
     #[error("could not read the list of addresses {path:?}: {cause}")]
@@ -40,7 +40,7 @@ pub enum Trouble {
     },
     /// The feed could not be read.
     #[error("could not read the feed: {0}")]
-    Feed(#[from] FeedError),
+    Feed(#[from] Box<FeedError>),
     /// The spool could not be written, or the input not be read.
     #[error("could not spool what it brings: {0}; is the disk full?")]
     Spool(#[from] std::io::Error),

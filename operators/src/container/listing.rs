@@ -72,7 +72,7 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn members(&self, give: &mut dyn FnMut(Document)) -> Result<(), ContainerError> {
-        let mut archive = ZipArchive::new(BufReader::new(super::open(self.path.to_owned())?))?;
+        let mut archive = ZipArchive::new(BufReader::new(super::open(self.path)?))?;
         for index in 0..archive.len() {
             let (name, revision) = {
                 let member = archive.by_index_raw(index)?;

@@ -58,7 +58,7 @@ pub fn open<T>(
     member: Option<&str>,
     read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
 ) -> Result<T, ContainerError> {
-    let file = super::open(path.to_owned())?;
+    let file = super::open(path)?;
     match member {
         None => Ok(decompressed(&path.to_string_lossy(), file, read)?),
         Some(member) => {

@@ -1,4 +1,4 @@
-use std::{fs, io::Write, sync::Arc};
+use std::{fs, io::Write, path::PathBuf, sync::Arc};
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use flate2::{Compression, write::GzEncoder};
