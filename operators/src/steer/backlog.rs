@@ -37,7 +37,7 @@ impl Backlog {
 }
 
 /// A number of workers that follows the backlog by one worker at a time, each after the same verdict
-/// was seen [`PATIENCE`] times running: so that a slow page or a commit does not move it.
+/// was seen `PATIENCE` times running: so that a slow page or a commit does not move it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Follower {
     workers: usize,
