@@ -10,6 +10,7 @@
 
 mod cache;
 mod client;
+mod connect;
 mod count;
 mod exchange;
 mod guard;

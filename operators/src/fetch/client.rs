@@ -16,9 +16,10 @@ use url::Url;
 
 use super::{
     cache::{Cache, Kept, hexadecimal},
+    connect::{Connections, connect},
     count::{Counters, Tally, count},
-    exchange::{Answer, Limit, Miss, Received, cause, exchange},
-    guard::{Guarded, is_private_literal},
+    exchange::{Answer, Limit, Miss, Received, exchange},
+    guard::is_private_literal,
     host::{Host, Known, site},
     local, pace,
     retry::Effort,
@@ -50,12 +51,12 @@ pub struct Fetched {
 /// Its connections live on the tokio runtime that it is used on, so use it on one only.
 #[derive(Clone, Debug)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    policy: Policy,
+pub(super) struct Inner {
+    pub(super) policy: Policy,
     // Connects to the public web only.
     guarded: reqwest::Client,
     // Connects to whatever it is told to.
@@ -69,7 +70,7 @@ struct Inner {
     // Every site that was asked, for good: a job asks a handful.
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     cache: Option<Cache>,
-    unpacked: Unpacked,
+    pub(super) unpacked: Unpacked,
     tally: Arc<Tally>,
 }
 
@@ -85,9 +86,7 @@ impl Client {
                 .map_err(|source| ClientError::Cache { folder: folder.to_owned(), source })
         });
         let unpacked = settings.cache_dir.as_deref().map(|folder| folder.join("unpacked"));
-        let guarded = Arc::new(Guarded::from_environment());
-        let (guarded, _) = connect(&policy, |builder| builder.dns_resolver(Arc::clone(&guarded)))?;
-        let (open, no_authorities) = connect(&policy, |builder| builder)?;
+        let Connections { guarded, open, no_authorities } = connect(&policy)?;
         let inner = Inner {
             guarded,
             open,
@@ -152,16 +151,6 @@ impl Client {
         Ok(fetched)
     }
 
-    /// Where files are unpacked that cannot be read in any order as they are.
-    pub fn unpacked(&self) -> &Unpacked {
-        &self.inner.unpacked
-    }
-
-    /// Bytes that a page may have.
-    pub fn body_limit(&self) -> u64 {
-        self.inner.policy.body_limit
-    }
-
     /// What was done so far.
     pub fn counters(&self) -> Counters {
         self.inner.tally.read()
@@ -170,35 +159,6 @@ impl Client {
     /// How many requests may be under way at once.
     pub fn in_flight_limit(&self) -> usize {
         self.inner.policy.in_flight
-    }
-}
-
-/// The HTTP library's client, and why it can trust no `https:` address, if so.
-fn connect(
-    policy: &Policy,
-    with: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-) -> Result<(reqwest::Client, Option<String>), ClientError> {
-    // Fails if a provider is installed already, which then serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = || {
-        let builder = reqwest::Client::builder()
-            .user_agent(&policy.user_agent)
-            .connect_timeout(policy.connect_timeout)
-            // Each hop needs its own turn, and its own site's leave: we follow them ourselves.
-            .redirect(reqwest::redirect::Policy::none());
-        with(builder)
-    };
-    match builder().build() {
-        Ok(http) => Ok((http, None)),
-        // A bare machine has no certificate authorities; jobs that need none should still run.
-        Err(error) => {
-            let none = rustls::ClientConfig::builder()
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth();
-            let http = builder().tls_backend_preconfigured(none).build();
-            let http = http.map_err(|error| ClientError::Http(cause(&error)))?;
-            Ok((http, Some(cause(&error))))
-        }
     }
 }
 

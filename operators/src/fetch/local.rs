@@ -4,7 +4,11 @@ use std::path::Path;
 
 use url::Url;
 
-use super::{cache::digest, client::Fetched, trouble::Refusal};
+use super::{
+    cache::digest,
+    client::{Client, Fetched},
+    trouble::Refusal,
+};
 use crate::container::{self, Address, Unpacked};
 
 /// Reads the file that a `file:` address names, or what its fragment says within it. It declares no
@@ -29,6 +33,18 @@ pub fn read(url: &Url, limit: u64, unpacked: &Unpacked) -> Result<Fetched, Refus
         charset: charset.map(str::to_owned),
         from_cache: false,
     })
+}
+
+impl Client {
+    /// Where files are unpacked that cannot be read in any order as they are.
+    pub fn unpacked(&self) -> &Unpacked {
+        &self.inner.unpacked
+    }
+
+    /// Bytes that a page may have.
+    pub fn body_limit(&self) -> u64 {
+        self.inner.policy.body_limit
+    }
 }
 
 #[cfg(test)]
