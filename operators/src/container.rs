@@ -16,7 +16,6 @@ mod table;
 mod unpacked;
 
 use std::{
-    fs::File,
     io::{self, Read, Seek, SeekFrom},
     ops::Range,
     path::Path,
@@ -105,12 +104,6 @@ pub fn read(
         return Err(ContainerError::Changed);
     }
     Ok(Content { body: text.into(), charset: record.form.charset() })
-}
-
-/// A file to be read from its start.
-fn open(path: &Path) -> io::Result<File> {
-    File::open(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ fn reader(
 ) -> Result<ParquetRecordBatchReader, ContainerError> {
     let plain = member.is_none() && told(&path.to_string_lossy()).1 == Compression::None;
     let place = if plain { path.to_owned() } else { as_it_is(path, member, unpacked)? };
-    let file: File = super::open(&place)?;
+    let file: File = File::open(&place)?;
     // The types of Parquet, not those that the writer had in memory, such as dictionaries.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;

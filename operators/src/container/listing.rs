@@ -1,6 +1,6 @@
 //! What is in a file: its documents by their places, without their texts.
 
-use std::{io::BufReader, path::Path};
+use std::{fs::File, io::BufReader, path::Path};
 
 use zip::ZipArchive;
 
@@ -72,7 +72,7 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn members(&self, give: &mut dyn FnMut(Document)) -> Result<(), ContainerError> {
-        let mut archive = ZipArchive::new(BufReader::new(super::open(self.path)?))?;
+        let mut archive = ZipArchive::new(BufReader::new(File::open(self.path)?))?;
         for index in 0..archive.len() {
             let (name, revision) = {
                 let member = archive.by_index_raw(index)?;

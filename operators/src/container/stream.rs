@@ -1,6 +1,7 @@
 //! Opens a file, or a member of an archive, as the stream of bytes that is in it.
 
 use std::{
+    fs::File,
     io::{self, BufReader, Read},
     path::Path,
 };
@@ -58,7 +59,7 @@ pub fn open<T>(
     member: Option<&str>,
     read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
 ) -> Result<T, ContainerError> {
-    let file = super::open(path)?;
+    let file = File::open(path)?;
     match member {
         None => Ok(decompressed(&path.to_string_lossy(), file, read)?),
         Some(member) => {

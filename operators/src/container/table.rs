@@ -206,7 +206,7 @@ pub(super) fn of(
         }
         _ => as_it_is(path, member, unpacked)?,
     };
-    Ok(super::open(&place)?)
+    Ok(File::open(&place)?)
 }
 
 /// The unpacked copy of a file or a member of an archive.
