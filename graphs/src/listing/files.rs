@@ -56,14 +56,8 @@ impl FileList {
                 Err(FilesError::File { .. } | FilesError::Folder(_)) if self.looks > 1 => continue,
                 Err(error) => return Err(error.into()),
             };
-            let revisions = |found: &[File]| -> BTreeMap<String, String> {
-                found.iter().map(|file| (file.id.clone(), file.revision.clone())).collect()
-            };
             let last = std::mem::replace(&mut self.seen, revisions(&found));
-            let stands_still = |file: &File| last.get(&file.id) == Some(&file.revision);
-            let is_new = |file: &File| self.offered.get(&file.id) != Some(&file.revision);
-            let new: Vec<File> =
-                found.into_iter().filter(|file| stands_still(file) && is_new(file)).collect();
+            let new = ready(found, &last, &self.offered);
             if !new.is_empty() {
                 let offered = revisions(&new);
                 let offer = self.offer(new, false).await?;
@@ -101,6 +95,21 @@ impl FileList {
         });
         Ok(read.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())))
     }
+}
+
+fn revisions(found: &[File]) -> BTreeMap<String, String> {
+    found.iter().map(|file| (file.id.clone(), file.revision.clone())).collect()
+}
+
+/// What is to be offered after a look: what is as it was at the last one, and was not offered so.
+fn ready(
+    found: Vec<File>,
+    last: &BTreeMap<String, String>,
+    offered: &BTreeMap<String, String>,
+) -> Vec<File> {
+    let stands_still = |file: &File| last.get(&file.id) == Some(&file.revision);
+    let is_new = |file: &File| offered.get(&file.id) != Some(&file.revision);
+    found.into_iter().filter(|file| stands_still(file) && is_new(file)).collect()
 }
 
 impl Kind for FileList {
@@ -168,6 +177,24 @@ mod tests {
         fs::write(folder.path().join("c.csv"), "no,such\n1,2\n").expect("room");
         let offer = list(folder.path(), "*", false).next().await.expect("readable");
         assert!(!offer.expect("an offer").is_whole);
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_waits_until_it_stands_still() {
+        let at = |revision: &str| File {
+            id: "a.txt".into(),
+            revision: revision.into(),
+            url: "file:///a.txt".parse().expect("an address"),
+        };
+        let ready = |found: &str, last: &str, offered: &str| {
+            let known = |revision: &str| revisions(&[at(revision)]);
+            ready(vec![at(found)], &known(last), &known(offered)).len()
+        };
+        assert_eq!(ready("10 bytes", "none", "none"), 0, "seen for the first time");
+        assert_eq!(ready("20 bytes", "10 bytes", "none"), 0, "still growing");
+        assert_eq!(ready("20 bytes", "20 bytes", "none"), 1);
+        assert_eq!(ready("20 bytes", "20 bytes", "20 bytes"), 0, "offered already");
+        assert_eq!(ready("30 bytes", "30 bytes", "20 bytes"), 1, "changed since");
     }
 
     #[tokio::test]
