@@ -36,7 +36,7 @@ fn the_gauge_is_in_the_metrics_and_leaves_the_weights_alone() {
     let (path, outcome) = &*RUN;
     let gauged = repetitions(Path::new(path));
     let last = gauged.last().expect("the evaluation at the end is gauged");
-    assert_eq!((&last["model"]["words"], &last["human"]["words"]), (&200.into(), &200.into()));
+    assert_eq!((&last["passage"]["words"], &last["human"]["words"]), (&200.into(), &200.into()));
     assert!(last["sentence"]["sentences"].as_u64() > Some(0), "{last}");
 
     let folder = tempfile::tempdir().expect("a folder");

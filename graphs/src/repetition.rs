@@ -119,7 +119,7 @@ pub struct Copies {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Gauge {
     /// Of a passage that the model wrote at temperature 1, without any filter.
-    pub model: Repetition,
+    pub passage: Repetition,
     /// Of as many words of the held-out text.
     pub human: Repetition,
     /// Of sentences of the held-out text.
@@ -158,7 +158,7 @@ pub fn gauge(
     let fitting = human.split_inclusive(is_end).filter(|ids| SENTENCE.contains(&ids.len()));
     let sentences: Vec<&[u32]> = fitting.take(SENTENCES).collect();
     Ok(Gauge {
-        model: Repetition::of(&written),
+        passage: Repetition::of(&written),
         human: Repetition::of(&human[..words.min(human.len())]),
         sentence: copies(network, &sentences)?,
     })

@@ -169,7 +169,7 @@ impl Answer {
                 dynamic.bits_per_character, dynamic.perplexity_per_word, dynamic.words_per_second,
             );
         }
-        if let Some(Gauge { model, human, sentence }) = &self.repetition {
+        if let Some(Gauge { passage, human, sentence }) = &self.repetition {
             let line = |whose: &str, text: &Repetition| {
                 println!(
                     "{whose}: rep-4 {:.3}, distinct-2 {:.3}, longest loop {} words, commonest word \
@@ -181,7 +181,7 @@ impl Answer {
                     text.zipf_slope,
                 );
             };
-            line("the model's passage", model);
+            line("the model's passage", passage);
             line("the text", human);
             println!(
                 "a sentence's words have probability {:.3} at first, {:.3} after 1 copy, {:.3} after \
