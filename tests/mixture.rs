@@ -19,9 +19,12 @@ use std::{
 };
 
 use graphs::{
+    control::{
+        Command,
+        journal::{self, Journal},
+    },
     events::Event,
     job::{Aozora, Source},
-    journal::{self, Change},
     listing::{AttachError, RosterError},
     run::{Reins, run},
 };
@@ -132,11 +135,9 @@ fn a_journal_is_met_at_the_same_epochs_whatever_the_workers_and_the_kills() {
     let with_journal = |name: &str, workers| {
         let job = two.over_one(name, workers);
         fs::create_dir_all(&job.directory).expect("room for a run");
-        let journal = job.directory.join("journal.jsonl");
-        let attach = Change::Attach { source: two.second() };
-        journal::append(&journal, 4, &attach).expect("room");
-        let detach = Change::Detach { name: "second".into() };
-        journal::append(&journal, 8, &detach).expect("room");
+        let mut journal = Journal::open(&job.directory).expect("room");
+        journal.append(4, Command::Attach { source: two.second() }).expect("room");
+        journal.append(8, Command::Detach { name: "second".into() }).expect("room");
         job
     };
     let reference = with_journal("reference", 1);
@@ -188,12 +189,15 @@ fn a_source_attached_while_the_job_runs_gives_what_its_journal_gives() {
     let learnt = told.iter().find(|event| matches!(event, Event::Learnt(2, _)));
     assert!(learnt.is_some(), "it has begun");
     let lister = lister.get().expect("it has sources");
-    let path = live.directory.join("journal.jsonl");
     let waits = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let waits = waits.expect("a thread that waits");
     let attach = |source: Source| {
-        let change = Change::Attach { source: source.clone() };
-        waits.block_on(lister.attach(source, |epoch| journal::append(&path, epoch, &change)))
+        let command = Command::Attach { source: source.clone() };
+        let settle = |epoch| {
+            let journal = Journal::open(&live.directory).map_err(std::io::Error::other);
+            journal?.append(epoch, command).map_err(std::io::Error::other)
+        };
+        waits.block_on(lister.attach(source, settle))
     };
     // What cannot be attached is told to whoever asked, and the job goes on.
     let again = Source::Aozora(Aozora::default());
@@ -205,11 +209,15 @@ fn a_source_attached_while_the_job_runs_gives_what_its_journal_gives() {
     assert!(matches!(refused, AttachError::Listing(_)), "{refused}");
     let refused = lister.detach("nowhere", |_| Ok(()));
     assert!(matches!(refused, Err(RosterError::Unknown(_))), "{refused:?}");
-    assert_eq!(journal::read(&path).expect("readable"), [], "nothing of that is in the journal");
+    assert_eq!(
+        journal::read(&live.directory).expect("readable"),
+        [],
+        "nothing of that is in the journal"
+    );
 
     let epoch = attach(two.second()).expect("it can be read");
     assert!(epoch > 2, "what was learnt stays as it is");
-    assert_eq!(journal::read(&path).expect("readable").len(), 1);
+    assert_eq!(journal::read(&live.directory).expect("readable").len(), 1);
     let finished = runs.join().expect("no panic");
     assert!(finished.complete);
     let outcome = live.outcome();

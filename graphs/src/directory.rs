@@ -98,11 +98,6 @@ pub fn metrics(run: &Path) -> PathBuf {
     run.join("metrics.jsonl")
 }
 
-/// Where it is written down what was asked of a run while it ran.
-pub fn journal(run: &Path) -> PathBuf {
-    run.join("journal.jsonl")
-}
-
 /// Where epochs are written down that cannot be drawn again.
 pub fn drawn(run: &Path) -> PathBuf {
     run.join("drawn.jsonl")

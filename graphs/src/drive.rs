@@ -25,12 +25,11 @@ use timely::dataflow::{ProbeHandle, Scope};
 use tokio::runtime::Builder;
 
 use crate::{
-    control::{Gauges, Helm},
+    control::{Gauges, Helm, journal::Entry},
     directory,
     error::RunError,
     events::Event,
     job::Job,
-    journal::Settled,
     listing::{self, Beginning, DrawnEpochs, Had, Lister, Replay, Roster, kind::Reach},
     river::{OWNER, Spring, Tools},
 };
@@ -93,8 +92,8 @@ pub(crate) struct Past {
     pub known: Vec<(u128, u64)>,
     /// Steers the river, as it was told to before.
     pub helm: Helm,
-    /// What was attached and detached, and from which epoch on.
-    pub settled: Vec<Settled>,
+    /// What the run was told before; of it, sources attached and detached.
+    pub told: Vec<Entry>,
     /// Where epochs are written down that cannot be drawn again, and those that were.
     pub drawn: Option<(DrawnEpochs, Replay)>,
 }
@@ -156,7 +155,7 @@ pub(crate) fn drive<T: Send>(
         alarm: alarm.clone(),
         sample: Arc::default(),
     };
-    lister.begin(&past.settled)?;
+    lister.begin(&past.told)?;
     let _one_job_a_rein = reins.lister.set(lister);
     let spring = Spring { listing, known: past.known };
     // Set once there is nothing left for the workers to do, whatever is still under way.

@@ -79,7 +79,7 @@ pub fn export(
         had: Had::default(),
         known: Vec::new(),
         helm,
-        settled: Vec::new(),
+        told: Vec::new(),
         drawn: None,
     };
     let before = Before { past, vocabulary: Vocabulary::default(), cutter };

@@ -13,7 +13,6 @@ pub mod evaluate;
 pub mod events;
 pub mod export;
 pub mod job;
-pub mod journal;
 pub mod learner;
 pub mod ledger;
 pub mod listing;

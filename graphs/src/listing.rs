@@ -38,8 +38,8 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
 use crate::{
+    control::{Command, journal::Entry},
     job::{FeedText, Job, JobError, Source, check_attached},
-    journal::{Change, Settled},
     sample::SampleServer,
 };
 pub(crate) use drawn::{DrawnEpochs, Replay};
@@ -147,19 +147,20 @@ impl Lister {
     ///
     /// # Errors
     /// If the sample library cannot be served, or sources cannot stand beside each other.
-    pub(crate) fn begin(&self, settled: &[Settled]) -> Result<(), AttachError> {
+    pub(crate) fn begin(&self, told: &[Entry]) -> Result<(), AttachError> {
         for source in &self.job.source {
             kind::permit(source, &self.reach(source)?);
             self.add(source, 0)?;
         }
-        for Settled { epoch, change } in settled {
-            match change {
-                Change::Attach { source } => {
+        for Entry { epoch, command, .. } in told {
+            match command {
+                Command::Attach { source } => {
                     self.roster.admits(source.name())?;
                     self.rules.insert(source.name(), extractor(source)?);
                     self.add(source, *epoch)?;
                 }
-                Change::Detach { name } => self.roster.remove(name, *epoch)?,
+                Command::Detach { name } => self.roster.remove(name, *epoch)?,
+                _ => {} // the helm's
             }
         }
         Ok(())

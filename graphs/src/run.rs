@@ -12,7 +12,6 @@ use crate::{
     drive::{Lexicon, Past},
     events::Event,
     job::{Job, Model, Moment, Source},
-    journal,
     learner::{
         Finished, Learner, LearnerError, Pupil, halving::Halving, pupil::Record,
         reservoir::Provenance,
@@ -44,8 +43,6 @@ pub(crate) fn run_halving(
     let directory = RunDirectory::lock(&job.directory)?;
     let lexicon = Lexicon::open(job)?;
     let (learner, last) = begin(job, &lexicon, halving, reins)?;
-    let unread = |source| RunError::System { doing: "read journal.jsonl", source };
-    let settled = journal::read(&directory::journal(&job.directory)).map_err(unread)?;
     let unread = |source| RunError::System { doing: "read drawn.jsonl", source };
     let oldest = checkpoint::epochs(&learner.checkpoints)?.first().copied();
     let drawn = DrawnEpochs::open(&directory::drawn(&job.directory), oldest, last);
@@ -54,6 +51,7 @@ pub(crate) fn run_halving(
 
     let journal = Journal::open(&job.directory)?;
     let first = last.map_or(0, |epoch| epoch + 1);
+    let told = journal.entries().to_vec();
     let helm = Helm::new(job, Some(journal), first, reins.drain.clone(), reins.events.clone());
     if helm.plan().position().standing.paused {
         let _nobody_watches = reins.events.send(Event::Steered(first, Command::Pause));
@@ -71,7 +69,7 @@ pub(crate) fn run_halving(
             had: Had::of(&state.ledger, learner.counts.next_sequence),
             known: passed(&state.ledger),
             helm,
-            settled,
+            told,
             drawn,
         },
         cutter: Cutter::new(
