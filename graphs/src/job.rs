@@ -1,6 +1,7 @@
 //! The job file, in two storeys: as written (TOML, unknown keys refused with the nearest known one,
 //! defaults visible), and as meant ([`Job::check`] has passed).
 
+mod learning;
 mod models;
 mod set;
 pub mod source;
@@ -14,12 +15,13 @@ use model::{Clip, DeviceChoice, optimizer::AdamConstants};
 use operators::fetch;
 use serde::{Deserialize, Serialize};
 
+pub use learning::{Clipping, Model, Optimizer, Schedule, Softmax, Train};
 pub use models::Models;
 pub use source::{Aozora, Feed, FeedText, Files, Pages, Sample, Source, Stdin, check_attached};
 pub use stop::{Reached, Stop, Stopped};
 pub use tables::{
-    Allow, Chunk, Clipping, Commit, Dictionary, Flow, HeldOut, Model, Optimizer, Plots, Replay,
-    ReplayFrom, Report, Scale, Schedule, Softmax, Train, Vectors, Vocabulary,
+    Allow, Chunk, Commit, Dictionary, Flow, HeldOut, Plots, Replay, ReplayFrom, Report, Scale,
+    Vectors, Vocabulary,
 };
 pub use trigger::{Moment, NoTrigger, Trigger};
 
