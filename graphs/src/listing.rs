@@ -8,7 +8,7 @@
 //!
 //! Sources are attached and detached while the job runs. An attached source is listed first, while
 //! everything goes on, and takes part from the next epoch that is opened; that epoch is written to
-//! the [journal](crate::journal) before it is opened, so that a run which goes on from an earlier
+//! the [journal](crate::control::journal) before it is opened, so that a run which goes on from an earlier
 //! commit draws the same.
 
 mod aozora;
