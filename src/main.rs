@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod plots;
 mod progress;
+mod report;
 mod server;
 mod signals;
 mod tensorboard;
@@ -47,6 +48,7 @@ enum Command {
     Evaluate(commands::evaluate::Evaluate),
     Inspect(commands::inspect::Inspect),
     Plot(commands::plot::Plot),
+    Report(commands::report::Report),
     Vectors(commands::vectors::Vectors),
     Doctor(commands::doctor::Doctor),
     Scale(commands::steer::Scale),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Evaluate(evaluate) => evaluate.execute(),
         Command::Inspect(inspect) => inspect.execute(),
         Command::Plot(plot) => plot.execute(),
+        Command::Report(report) => report.execute(),
         Command::Vectors(vectors) => vectors.execute(),
         Command::Doctor(doctor) => doctor.execute(),
         Command::Scale(scale) => scale.execute(),
