@@ -170,7 +170,6 @@ impl ModelReport {
             points(Quantity::PrequentialBits).iter().map(|point| point.value).collect();
         let gradients = points(Quantity::GradientNorm).iter().map(|point| point.value);
         let shares = points(Quantity::ClippedShare);
-        let share = shares.iter().map(|point| point.value).sum::<f64>() / shares.len() as f64;
         let exploded = || curves.exploded.iter().map(|point| point.value);
         let worst = exploded().reduce(f64::max).filter(|_| exploded().all(f64::is_finite));
         let gauges = curves.repetition.iter();
@@ -202,7 +201,7 @@ impl ModelReport {
             held_out_bits: newest(Quantity::HeldOutBits),
             perplexity: newest(Quantity::Perplexity),
             recent_bits: median(&bits[bits.len() - bits.len().div_ceil(4)..]),
-            clipped_share: (!shares.is_empty()).then_some(share),
+            clipped_share: share_of_steps(shares),
             largest_gradient: gradients.reduce(f64::max),
             exploded_chunks: curves.exploded.len(),
             worst_bits: worst,
@@ -217,6 +216,17 @@ impl ModelReport {
     }
 }
 
+/// The mean of a share over steps, each point holding for those since the one before; none without
+/// a step.
+fn share_of_steps(shares: &[Point]) -> Option<f64> {
+    let (mut sum, mut before) = (0.0, 0);
+    for point in shares {
+        sum += point.value * point.step.saturating_sub(before) as f64;
+        before = point.step;
+    }
+    (before > 0).then(|| sum / before as f64)
+}
+
 /// The one in the middle; of an even number the lower. What is not a number counts as the worst.
 fn median(values: &[f64]) -> Option<f64> {
     let mut values = values.to_vec();
@@ -227,6 +237,15 @@ fn median(values: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_is_of_steps_and_not_of_chunks() {
+        let point = |step, value| Point { words: step, step, time: 0.0, value };
+        // 10 of 10 steps, then 1 of 2: 11 of 12.
+        let share = share_of_steps(&[point(10, 1.0), point(12, 0.5)]).expect("steps");
+        assert!((share - 11.0 / 12.0).abs() < 1e-12);
+        assert_eq!(share_of_steps(&[]), None);
+    }
 
     #[test]
     fn a_median_is_not_moved_by_one_explosion() {

@@ -149,7 +149,7 @@ fn paint<B: DrawingBackend>(
         // What is held out and shares a model's colour is told apart by its marks.
         let marks = line.marked || points.len() == 1;
         let stroke = match (line.marked, line.faint) {
-            (_, true) => colour.mix(0.45).stroke_width(1),
+            (_, true) => colour.mix(0.6).stroke_width(2),
             (true, _) => colour.mix(0.7).stroke_width(2),
             _ => thick,
         };
