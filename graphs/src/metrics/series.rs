@@ -153,6 +153,8 @@ struct HeldOut {
     ids: u64,
     nats: Option<f64>,
     bits_per_character: Option<f64>,
+    // Not there at all in files of earlier versions.
+    #[serde(default, deserialize_with = "told")]
     perplexity_per_word: Option<f64>,
 }
 
@@ -174,6 +176,11 @@ struct Spectral {
 #[derive(Deserialize)]
 struct Parameters {
     parameters: Vec<ParameterNorms>,
+}
+
+/// What is told, even if it was not finite; none only where nothing is.
+fn told<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    number(deserializer).map(Some)
 }
 
 /// Reads the text of `metrics.jsonl`: the curves of each model, in the order in which they appear.
@@ -228,7 +235,9 @@ impl Curves {
                 let loss = held_out.nats.map(|nats| nats / held_out.ids.max(1) as f64);
                 self.add(Quantity::HeldOutLoss, time, loss);
                 self.add(Quantity::HeldOutBits, time, held_out.bits_per_character);
-                self.add(Quantity::Perplexity, time, held_out.perplexity_per_word);
+                if let Some(perplexity) = held_out.perplexity_per_word {
+                    self.add(Quantity::Perplexity, time, Some(perplexity));
+                }
             }
             "gradients" => {
                 let gradients: Gradients = serde_json::from_value(data.into())?;
@@ -315,6 +324,7 @@ mod tests {
         assert_eq!(along(curves, Quantity::PrequentialLoss), losses);
         assert_eq!(along(curves, Quantity::HeldOutLoss), [(30, 0.5)]);
         assert_eq!(along(curves, Quantity::HeldOutBits), [(30, 2.0)]);
+        assert!(!curves.points.contains_key(&Quantity::Perplexity), "nothing was told of it");
         assert_eq!(curves.points[&Quantity::Throughput].len(), 3);
     }
 
@@ -372,6 +382,9 @@ mod tests {
         let [first, second] = models[0].points[&Quantity::GradientNorm][..] else { panic!("two") };
         assert_eq!((first.words, first.value, second.words), (10, 0.5, 20));
         assert!(second.value.is_nan());
+        let endless = HELD_OUT.replace("}", ",\"perplexity_per_word\":null}");
+        let models = curves(&endless).expect("null is what JSON has for infinity");
+        assert!(models[0].points[&Quantity::Perplexity][0].value.is_nan());
     }
 
     #[test]
