@@ -9,6 +9,7 @@ mod commands;
 mod half;
 mod plots;
 mod progress;
+mod report;
 mod server;
 mod signals;
 mod tensorboard;
@@ -46,6 +47,7 @@ enum Command {
     Evaluate(commands::evaluate::Evaluate),
     Inspect(commands::inspect::Inspect),
     Plot(commands::plot::Plot),
+    Report(commands::report::Report),
     Vectors(commands::vectors::Vectors),
     Doctor(commands::doctor::Doctor),
     Scale(commands::steer::Scale),
@@ -80,6 +82,7 @@ fn execute(half: impl Half) -> ExitCode {
         Command::Inspect(inspect) if inspect.graph => half.with_model(|| inspect.draw()),
         Command::Inspect(inspect) => inspect.execute(),
         Command::Plot(plot) => plot.execute(),
+        Command::Report(report) => half.with_model(|| report.execute()),
         Command::Vectors(vectors) => half.with_model(|| vectors.execute()),
         Command::Doctor(doctor) => half.with_model(|| doctor.execute()),
         Command::Scale(scale) => scale.execute(),

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod passage;
 pub mod picture;
 pub mod repetition;
+pub mod report;
 pub mod river;
 pub mod run;
 pub mod sample;

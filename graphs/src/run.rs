@@ -13,7 +13,7 @@ use crate::{
     events::Event,
     job::{Job, Model, Moment, Source},
     learner::{
-        Finished, Learner, LearnerError, Pupil, halving::Halving, pupil::Record,
+        Finished, Learner, LearnerError, Probe, Pupil, halving::Halving, pupil::Record,
         reservoir::Provenance,
     },
     ledger::{Account, Fate, Line},
@@ -158,6 +158,7 @@ fn begin(
             steps: pupils.iter().map(|pupil| pupil.record.steps).max().unwrap_or_default(),
             at: Instant::now(),
         },
+        probe: Probe::of(job.report),
         pupils,
         threads: job.threads(),
         state,

@@ -69,10 +69,16 @@ impl Learner {
             reservoir.remember(self.seed, &self.replay, chunk.number, ids, &origins);
         }
         self.counts.next_chunk = chunk.number + 1;
-        for (place, report) in self.without_the_diverged(chunk, reports)? {
-            self.tell_of_chunk(chunk, characters, place, &report)?;
-        }
+        let learnt = self.without_the_diverged(chunk, reports)?;
         let now = self.moment();
+        let surveys = self.probe.surveys(now);
+        for (place, report) in learnt {
+            self.tell_of_chunk(chunk, characters, place, &report)?;
+            if surveys {
+                self.survey(place, &report.parameters)?;
+            }
+        }
+        self.profile_if_due(chunk.ids())?;
         if self.held_out.every.is_due(self.evaluated, now) {
             self.evaluated = now;
             for (place, score) in self.evaluate(self.held_out.words)? {
@@ -147,6 +153,8 @@ impl Learner {
             last_pass_loss: report.last_pass.mean(),
             step,
             gradient_norm: report.gradient_norms.mean,
+            gradient_norm_max: report.gradient_norms.max,
+            clipped_share: report.clipped_share(),
             learning_rate: trainer.learning_rate(),
             words_per_second: report.words_per_second(passes),
             rows: trainer.network().rows(),
