@@ -236,7 +236,9 @@ impl Learner {
         };
         let stopped = self.stop.reason(&self.reached()).filter(|_| !complete);
         let ended = complete || stopped.is_some();
-        let evaluations = if ended { self.evaluate(usize::MAX)? } else { Vec::new() };
+        // A search never looks at what is held out: it is scored once the search is over.
+        let scores = ended && self.halving.is_none();
+        let evaluations = if scores { self.evaluate(usize::MAX)? } else { Vec::new() };
         // To have read the catalogue to its end is worth a commit: what comes later is a change.
         // The epoch after the last one is empty, and closed as well.
         let news = learnt.filter(|epoch| complete && self.counts.completed != Some(*epoch));
