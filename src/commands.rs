@@ -9,9 +9,10 @@ pub mod inspect;
 pub mod plot;
 pub mod run;
 pub mod steer;
+pub mod tune;
 pub mod vectors;
 
-use graphs::{job::JobError, run::RunError, trained::TrainedError};
+use graphs::{job::JobError, run::RunError, trained::TrainedError, tune::TuneError};
 use serde::Serialize;
 
 /// Whether the trouble is in what was asked for, rather than in doing it.
@@ -24,6 +25,7 @@ pub fn is_configuration(error: &anyhow::Error) -> bool {
         || matches!(error.downcast_ref(), Some(RunError::Model(error)) if setting(error))
         || matches!(error.downcast_ref(), Some(TrainedError::Model(error)) if setting(error))
         || matches!(error.downcast_ref(), Some(TrainedError::NoSuchModel { .. }))
+        || matches!(error.downcast_ref(), Some(TuneError::Job(_) | TuneError::Changed { .. }))
 }
 
 /// Refuses names that no device has; whether this machine has the device is seen later.

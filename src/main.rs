@@ -42,6 +42,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 enum Command {
     Demo(commands::demo::Demo),
     Run(commands::run::Run),
+    Tune(commands::tune::Tune),
     Export(commands::export::Export),
     Generate(commands::generate::Generate),
     Evaluate(commands::evaluate::Evaluate),
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Demo(demo) => demo.execute(),
         Command::Run(run) => run.execute(),
+        Command::Tune(tune) => tune.execute(),
         Command::Export(export) => export.execute(),
         Command::Generate(generate) => generate.execute(),
         Command::Evaluate(evaluate) => evaluate.execute(),
