@@ -187,7 +187,12 @@ impl Search {
 
     /// The trials so far, the best first.
     pub fn standing(&self) -> Vec<&Trial> {
-        trial::standing(&self.trials)
+        trial::standing(&self.trials, self.halving.rungs)
+    }
+
+    /// The best trial so far, unless all have diverged.
+    pub fn best(&self) -> Option<&Trial> {
+        self.standing().first().copied().filter(|best| best.fate != Fate::Diverged)
     }
 
     /// How many brackets there will be, unless the ranges hold fewer trials.

@@ -79,13 +79,13 @@ impl Tune {
 
     fn tell(&self, search: &Search, complete: bool) -> anyhow::Result<()> {
         let standing = search.standing();
-        let winner = standing.first().filter(|best| complete && best.fate == Fate::Kept);
+        let winner = search.best().filter(|_| complete);
         let best = winner.map(|winner| {
             anyhow::Ok(search.write_best(Job::written(&self.job, &self.set)?, winner)?)
         });
         let best = best.transpose()?;
         let plots = match complete {
-            true => picture(search, winner.map(|winner| called(winner)))?,
+            true => picture(search, winner.map(called))?,
             false => Vec::new(),
         };
         if self.json {
@@ -179,7 +179,7 @@ fn table(standing: &[&Trial], rungs: u32) -> String {
     rows[0].extend(["rungs", "chunks", "bits/character", "ended"].map(str::to_owned));
     for (place, trial) in standing.iter().enumerate() {
         let ended = match trial.fate {
-            Fate::Kept if place == 0 => "best",
+            Fate::Kept | Fate::Outdone if place == 0 => "best",
             Fate::Kept => "left at the end of its bracket",
             Fate::Outdone => "outdone",
             Fate::Diverged => "diverged",

@@ -26,9 +26,9 @@ pub fn search(standing: &[&Trial], curves: &[Curves], called: &str) -> Figure {
         let Some(curves) = by_name.get(trial.name.as_str()) else { continue };
         let points = curves.points.get(&Quantity::PrequentialBits).into_iter().flatten();
         let (points, beyond) = parted(&numbered(points));
-        let wins = place == 0 && trial.fate == Fate::Kept;
+        let wins = place == 0 && trial.fate != Fate::Diverged;
         let (colour, label) = match trial.fate {
-            Fate::Kept if wins => (WINNER, called.to_owned()),
+            _ if wins => (WINNER, called.to_owned()),
             Fate::Kept => (KEPT, "left at the end of its bracket".to_owned()),
             Fate::Diverged => (DIVERGED, "diverged".to_owned()),
             Fate::Outdone => {

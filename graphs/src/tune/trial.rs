@@ -30,8 +30,8 @@ pub struct Trial {
     pub fate: Fate,
 }
 
-/// Why a trial learnt no more; the better fates first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// Why a trial learnt no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// Its bracket ended, and it was never among the worse half.
@@ -75,13 +75,16 @@ impl Trial {
     }
 }
 
-/// Trials, the best first: those that were kept, then the outdone, then the diverged; of these who came
-/// further; then who has the lower score. Scores of one rung are of the same chunks, whatever the
-/// bracket.
-pub(super) fn standing(trials: &[Trial]) -> Vec<&Trial> {
+/// Trials, the best first: who came further, of `rungs`, and then who has the lower score; the diverged
+/// last. Scores of one rung are of the same chunks, whatever the bracket. Where the text ended before
+/// the last rung did, who was kept until then stands before those outdone in the rung before.
+pub(super) fn standing(trials: &[Trial], rungs: u32) -> Vec<&Trial> {
     let mut standing: Vec<&Trial> = trials.iter().collect();
     standing.sort_by(|a, b| {
-        let of = |trial: &Trial| (trial.fate, Reverse(trial.rungs.len()));
+        let of = |trial: &Trial| {
+            let was_cut_short = trial.fate == Fate::Kept && trial.rungs.len() < rungs as usize;
+            (trial.fate == Fate::Diverged, Reverse(trial.rungs.len()), !was_cut_short)
+        };
         let bits = |trial: &Trial| trial.bits_per_character.unwrap_or(f64::INFINITY);
         of(a).cmp(&of(b)).then(bits(a).total_cmp(&bits(b)))
     });
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_kept_stands_before_who_came_less_far_and_the_diverged_stand_last() {
+    fn who_came_further_stands_first_and_then_who_scores_lower_and_the_diverged_stand_last() {
         let outdone = |chunks| Some(SetAside::Outdone { chunks, bits_per_character: 0.0 });
         let diverged = Some(SetAside::Diverged { step: 1, chunk: 9 });
         let trials = [
@@ -144,11 +147,19 @@ mod tests {
             trial(&[2.0], None, outdone(4), 16),
             trial(&[9.0, 8.0], None, outdone(8), 16),
             trial(&[9.0, 8.0, 7.0], None, None, 16),
+            trial(&[9.0, 8.0, 6.5], None, outdone(16), 16), // of another bracket
             trial(&[9.0, 8.0, 6.0], None, None, 16),
         ];
-        let order = standing(&trials)
-            .into_iter()
-            .map(|trial| trials.iter().position(|other| other == trial).expect("one of them"));
-        assert_eq!(order.collect::<Vec<_>>(), [5, 4, 3, 2, 1, 0]);
+        let order = |trials: &[Trial], rungs| -> Vec<usize> {
+            let place = |trial: &Trial| trials.iter().position(|other| other == trial);
+            let places = standing(trials, rungs).into_iter().map(place);
+            places.map(|place| place.expect("one of them")).collect()
+        };
+        assert_eq!(order(&trials, 3), [6, 5, 4, 3, 2, 1, 0]);
+        // The text ended after the second rung: the scores are not of the same chunks.
+        let cut_short =
+            [trial(&[9.0, 5.0], None, outdone(8), 14), trial(&[9.0, 8.0], None, None, 14)];
+        assert_eq!(order(&cut_short, 3), [1, 0]);
+        assert_eq!(order(&cut_short, 2), [0, 1]);
     }
 }
