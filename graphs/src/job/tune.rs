@@ -471,7 +471,7 @@ mod tests {
             let value = axis.at(place);
             let again = axis.place(&value);
             prop_assert!((0.0..1.0).contains(&again));
-            prop_assert_eq!(axis.at(again), value.clone(), "{:?}", axis);
+            prop_assert_eq!(&axis.at(again), &value, "{:?}", axis);
             match (&axis, &value) {
                 (Axis::Real { from, to, .. }, Value::Float(value)) => {
                     prop_assert!((from..=to).contains(&value));

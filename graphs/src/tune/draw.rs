@@ -42,7 +42,8 @@ pub fn draw(
     let mut estimators: Vec<Estimator> =
         dimensions.iter().map(|dimension| Estimator::of(dimension, seen)).collect();
     let mut drawn: Vec<Values> = Vec::new();
-    for index in 0..count {
+    while drawn.len() < count {
+        let index = drawn.len();
         let learns = !seen.is_empty() && index % AFRESH != AFRESH - 1;
         let mut values = |attempt: usize| -> Values {
             let place = |(number, dimension): (usize, &Dimension)| {
