@@ -26,7 +26,7 @@ use crate::{
 /// Searches for good settings: many models train on the same chunks, the worse half is stopped, again
 /// and again
 ///
-/// The table [tune] of the job says what is searched. Trials are judged by how well they predict each
+/// The job's table `tune` says what is searched. Trials are judged by how well they predict each
 /// chunk before they learn it; what the job holds out is not looked at. A search that was stopped or
 /// killed goes on where it was. It ends with a table, a picture, and best.toml, a job to run, in the
 /// folder tune of the run directory.
