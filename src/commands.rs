@@ -10,9 +10,12 @@ pub mod plot;
 pub mod report;
 pub mod run;
 pub mod steer;
+pub mod tune;
 pub mod vectors;
 
-use graphs::{job::JobError, report::ReportError, run::RunError, trained::TrainedError};
+use graphs::{
+    job::JobError, report::ReportError, run::RunError, trained::TrainedError, tune::TuneError,
+};
 use serde::Serialize;
 
 /// Whether the trouble is in what was asked for, rather than in doing it.
@@ -26,6 +29,7 @@ pub fn is_configuration(error: &anyhow::Error) -> bool {
         || matches!(error.downcast_ref(), Some(TrainedError::Model(error)) if setting(error))
         || matches!(error.downcast_ref(), Some(TrainedError::NoSuchModel { .. }))
         || matches!(error.downcast_ref(), Some(ReportError::Trained(TrainedError::Model(error))) if setting(error))
+        || matches!(error.downcast_ref(), Some(TuneError::Job(_) | TuneError::Changed { .. }))
 }
 
 /// Refuses names that no device has; whether this machine has the device is seen later.

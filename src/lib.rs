@@ -42,6 +42,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 enum Command {
     Demo(commands::demo::Demo),
     Run(commands::run::Run),
+    Tune(commands::tune::Tune),
     Export(commands::export::Export),
     Generate(commands::generate::Generate),
     Evaluate(commands::evaluate::Evaluate),
@@ -76,6 +77,7 @@ fn execute(half: impl Half) -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Demo(demo) => half.with_model(|| demo.execute()),
         Command::Run(run) => half.with_model(|| run.execute()),
+        Command::Tune(tune) => half.with_model(|| tune.execute()),
         Command::Export(export) => half.with_model(|| export.execute()),
         Command::Generate(generate) => half.with_model(|| generate.execute()),
         Command::Evaluate(evaluate) => half.with_model(|| evaluate.execute()),

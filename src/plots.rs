@@ -1,6 +1,7 @@
 //! One picture a quantity, over the whole life of a run: what is drawn. How is in [`drawing`].
 
 pub mod drawing;
+pub mod search;
 mod watch;
 
 use std::{

@@ -8,6 +8,7 @@ pub mod source;
 mod stop;
 mod tables;
 mod trigger;
+pub mod tune;
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,7 @@ pub use tables::{
     Vectors, Vocabulary,
 };
 pub use trigger::{Moment, NoTrigger, Trigger};
+pub use tune::Tune;
 
 /// Why a job cannot be run as written.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +61,14 @@ pub enum JobError {
     Model {
         /// The model.
         name: String,
+        /// What is wrong, and what may have been meant.
+        message: String,
+    },
+    /// A range of a search of which a value cannot be used.
+    #[error("could not use job: `{key}`: {message}")]
+    Range {
+        /// The range's key.
+        key: String,
         /// What is wrong, and what may have been meant.
         message: String,
     },
@@ -119,6 +129,8 @@ pub struct Job {
     pub stop: Stop,
     /// What the run tells of itself.
     pub report: Report,
+    /// What a search tries.
+    pub tune: Tune,
 }
 
 impl Default for Job {
@@ -145,6 +157,7 @@ impl Default for Job {
             plots: Plots::default(),
             stop: Stop::default(),
             report: Report::default(),
+            tune: Tune::default(),
         }
     }
 }
@@ -242,6 +255,7 @@ impl Job {
         }
         models::check_names(&self.model)?;
         self.model.iter().try_for_each(|model| self.check_model(model))?;
+        self.check_tune()?;
         source::check(&self.source)
     }
 

@@ -241,8 +241,10 @@ impl Learner {
         };
         let stopped = self.stop.reason(&self.reached()).filter(|_| !complete);
         let ended = complete || stopped.is_some();
-        let evaluations = if ended { self.evaluate(usize::MAX)? } else { Vec::new() };
-        if ended {
+        // A search never looks at what is held out: it is scored once the search is over.
+        let scores = ended && self.halving.is_none();
+        let evaluations = if scores { self.evaluate(usize::MAX)? } else { Vec::new() };
+        if scores {
             self.profile_at_the_end()?;
         }
         // To have read the catalogue to its end is worth a commit: what comes later is a change.

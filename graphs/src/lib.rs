@@ -26,3 +26,4 @@ pub mod run;
 pub mod sample;
 pub mod trained;
 pub mod training;
+pub mod tune;

@@ -34,8 +34,11 @@ pub fn run(job: &Job, reins: &Reins) -> Result<Finished, RunError> {
     run_halving(job, None, reins)
 }
 
-/// The same, the worse half of the models set aside at the end of each rung.
-pub(crate) fn run_halving(
+/// The same, the worse half of the models set aside at the end of each rung if it is one of a search.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_halving(
     job: &Job,
     halving: Option<Halving>,
     reins: &Reins,

@@ -11,7 +11,7 @@ use graphs::{
     job::Job,
     learner::{Finished, ModelFinished},
     ledger::Account,
-    run::{Reins, run},
+    run::{Reins, RunError, run},
 };
 use serde_json::json;
 
@@ -68,9 +68,18 @@ pub struct Watched {
 
 /// Runs a job while its progress is shown.
 pub fn watched(job: &Job) -> anyhow::Result<Watched> {
-    model::device::keep_freed_memory();
     let drain = Arc::new(AtomicBool::new(false));
     signals::drain_on_signal(Arc::clone(&drain))?;
+    watched_by(job, drain, run)
+}
+
+/// The same by a runner, until it has ended or `drain` is set.
+pub fn watched_by(
+    job: &Job,
+    drain: Arc<AtomicBool>,
+    run: impl FnOnce(&Job, &Reins) -> Result<Finished, RunError>,
+) -> anyhow::Result<Watched> {
+    model::device::keep_freed_memory();
     let (mut reins, progress) = reins(drain, job);
     reins.steering = Some(Server::steering(View {
         directory: job.directory.clone(),

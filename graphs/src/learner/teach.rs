@@ -208,8 +208,9 @@ impl Learner {
             let why = SetAside::Outdone { chunks, bits_per_character: scores[index] };
             self.set_aside(learning[index], why)?;
         }
-        for pupil in &mut self.pupils {
-            let record = &mut pupil.record;
+        for (pupil, score) in learning.into_iter().zip(scores) {
+            let record = &mut self.pupils[pupil].record;
+            record.rungs.push(score);
             record.rung_began = (record.prequential_nats, record.prequential_characters);
         }
         Ok(())
