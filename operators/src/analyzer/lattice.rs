@@ -6,7 +6,7 @@
 //! of the words that end there, one for each right id, and finds for each left id once which of them
 //! comes before.
 
-use super::lexicon::{Character, Entry, Lexicon, SPACE};
+use super::lexicon::{Character, Entry, Found, Lexicon, SPACE};
 
 /// Longer runs of unknown characters are not taken as one word: MeCab's `max-grouping-size` of 24,
 /// which does not count the first one.
@@ -22,6 +22,7 @@ pub(super) struct Lattice {
     // The text's characters, and where each begins in bytes.
     characters: Vec<Character>,
     offsets: Vec<u32>,
+    found: Found,
     nodes: Vec<Node>,
     // By place: the node that was made last of those that end there.
     ends: Vec<u32>,
@@ -30,10 +31,8 @@ pub(super) struct Lattice {
     lefts: Vec<Left>,
     // by right id, where in `lefts` it is;
     places: Vec<Marked<usize>>,
-    // by left id, which of them is the best for it;
+    // by left id, which of them is the best for it.
     best: Vec<Marked<Rank>>,
-    // the words that begin there, the shortest first.
-    words: Vec<(usize, std::ops::Range<u32>)>,
     // Counts places, over all texts: what was noted at another place does not count.
     now: u64,
 }
@@ -88,14 +87,13 @@ impl Lattice {
                 self.add(lexicon, at, at + 1, &SPACE);
                 found = true;
             }
-            let mut words = std::mem::take(&mut self.words);
-            words.clear();
-            lexicon.words(&self.characters[at..], |length, entries| words.push((length, entries)));
-            for (length, entries) in words.iter().rev() {
-                self.add(lexicon, at, at + length, lexicon.entries(entries.clone()));
+            let mut word = self.found.longest(at).cloned();
+            while let Some(here) = word {
+                let end = at + here.length as usize;
+                word = self.found.shorter(&here).cloned();
+                self.add(lexicon, at, end, lexicon.entries(here.entries));
                 found = true;
             }
-            self.words = words;
             self.add_unknown(lexicon, at, found);
         }
         if self.ends[length] == NONE {
@@ -125,6 +123,7 @@ impl Lattice {
             self.offsets.shrink_to(characters);
             self.ends.shrink_to(characters + 1);
             self.nodes.shrink_to(nodes);
+            self.found.shrink_to(characters);
         }
     }
 
@@ -135,6 +134,7 @@ impl Lattice {
             self.characters.push(lexicon.character(character));
             self.offsets.push(offset as u32);
         }
+        lexicon.find(&self.characters, &mut self.found);
         self.nodes.clear();
         self.ends.clear();
         self.ends.resize(self.characters.len() + 1, NONE);

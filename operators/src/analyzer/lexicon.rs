@@ -67,6 +67,57 @@ struct Node {
     count: u32,
 }
 
+/// The words that begin at each place of a text, and the scratch to find them.
+#[derive(Default)]
+pub(super) struct Found {
+    words: Vec<Word>,
+    // By place: the longest word that begins there.
+    last: Vec<u32>,
+    // The places whose words may have further characters.
+    walks: Vec<Walk>,
+}
+
+/// A word at a place.
+#[derive(Clone)]
+pub(super) struct Word {
+    pub length: u32,
+    pub entries: Range<u32>,
+    // The next shorter one.
+    before: u32,
+}
+
+/// How far into the trie a place has come: the node, and its base.
+#[derive(Clone, Copy)]
+struct Walk {
+    place: u32,
+    at: u32,
+    base: u32,
+}
+
+impl Found {
+    /// The longest word at a place; what [`Self::shorter`] follows from.
+    pub fn longest(&self, place: usize) -> Option<&Word> {
+        self.words.get(self.last[place] as usize)
+    }
+
+    /// The next shorter word at the place of `word`.
+    pub fn shorter(&self, word: &Word) -> Option<&Word> {
+        self.words.get(word.before as usize)
+    }
+
+    /// Lets go of memory beyond what a text of `characters` needs.
+    pub fn shrink_to(&mut self, characters: usize) {
+        self.words.clear();
+        self.words.shrink_to(8 * characters);
+        self.last.clear();
+        self.last.shrink_to(characters);
+        self.walks.clear();
+        self.walks.shrink_to(characters);
+    }
+}
+
+/// No word.
+const NONE: u32 = u32::MAX;
 const LEAF: u32 = 1 << 31;
 const OFFSET: u32 = LEAF - 1;
 /// What the compiler writes for a character that no word has.
@@ -169,21 +220,42 @@ impl Lexicon {
         }
     }
 
-    /// Hands on each word that `text` begins with, the shortest first: its length and its entries.
-    #[inline]
-    pub fn words(&self, text: &[Character], mut word: impl FnMut(usize, Range<u32>)) {
-        let (mut at, mut base) = (0, self.nodes[0].base);
-        for (before, character) in text.iter().enumerate() {
-            let child = base ^ character.code();
-            let Some(node) = self.nodes.get(child as usize) else { return };
-            if node.parent != at {
-                return;
+    /// Finds the words that begin at each place of `text`.
+    ///
+    /// All places are gone through at once, a character deeper each time: where a node lies cannot
+    /// be foretold, so most of the time goes by waiting for memory, and so for many nodes together.
+    pub fn find(&self, text: &[Character], found: &mut Found) {
+        let Found { words, last, walks } = found;
+        words.clear();
+        last.clear();
+        last.resize(text.len(), NONE);
+        walks.clear();
+        let base = self.nodes[0].base;
+        walks.extend((0..text.len() as u32).map(|place| Walk { place, at: 0, base }));
+        for length in 1.. {
+            // Those that go on are moved to the front.
+            let mut going = 0;
+            for number in 0..walks.len() {
+                let Walk { place, at, base } = walks[number];
+                let Some(character) = text.get(place as usize + length - 1) else { continue };
+                let child = base ^ character.code();
+                let Some(node) = self.nodes.get(child as usize) else { continue };
+                if node.parent != at {
+                    continue;
+                }
+                if node.count > 0 {
+                    let longer = words.len() as u32;
+                    let before = std::mem::replace(&mut last[place as usize], longer);
+                    let entries = node.first..node.first + node.count;
+                    words.push(Word { length: length as u32, entries, before });
+                }
+                if node.base & LEAF == 0 {
+                    walks[going] = Walk { place, at: child, base: node.base };
+                    going += 1;
+                }
             }
-            if node.count > 0 {
-                word(before + 1, node.first..node.first + node.count);
-            }
-            (at, base) = (child, node.base);
-            if base & LEAF != 0 {
+            walks.truncate(going);
+            if walks.is_empty() {
                 return;
             }
         }
