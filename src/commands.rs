@@ -43,6 +43,11 @@ pub fn print_json(answer: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A number of bytes for a reader.
+pub fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
+}
+
 /// A number with its thousands parted.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

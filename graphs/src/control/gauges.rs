@@ -10,8 +10,10 @@ use std::{
     thread::Thread,
 };
 
-use operators::{Batches, Epoch, record::Record};
+use operators::{Batches, Epoch, batch::Batch, record::Record};
 use timely::dataflow::operators::Inspect;
+
+use super::afloat::Afloat;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,7 @@ struct Shared {
     records: [AtomicU64; Stage::ALL.len()],
     // The first epoch that the weir has not let through.
     gathered: AtomicU64,
+    afloat: Afloat,
     // By number: each worker's thread, and where the system tells of it.
     workers: Mutex<Vec<(usize, Thread, PathBuf)>>,
 }
@@ -87,9 +90,14 @@ impl Gauges {
     ) -> Batches<'scope, R> {
         let shared = Arc::clone(&self.shared);
         records.inspect_core(move |event| match event {
-            Ok((_, container)) => {
+            Ok((stamp, container)) => {
                 let rows = container.batches().iter().map(|batch| batch.rows().num_rows() as u64);
                 shared.records[stage as usize].fetch_add(rows.sum(), Ordering::Relaxed);
+                if let (Stage::Fetch, Some(epoch)) = (stage, stamp.least()) {
+                    let rows = container.batches().iter().map(Batch::rows);
+                    let bytes = rows.map(|rows| rows.get_array_memory_size() as u64).sum();
+                    shared.afloat.add(*epoch, bytes);
+                }
             }
             Err(frontier) if stage == Stage::Resequence => {
                 if let Some(epoch) = frontier.first() {
@@ -108,6 +116,16 @@ impl Gauges {
     /// The first epoch that the weir has not let through.
     pub fn gathered(&self) -> Epoch {
         self.shared.gathered.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that every epoch before `first_open` is learnt; all of them, if there is none.
+    pub(crate) fn learnt(&self, first_open: Option<Epoch>) {
+        self.shared.afloat.learnt(first_open);
+    }
+
+    /// How many bytes the pages have that were fetched and are not learnt, and had at most.
+    pub fn bytes_in_flight(&self) -> (u64, u64) {
+        self.shared.afloat.bytes()
     }
 
     /// Takes note that this thread is the worker numbered `index`.
