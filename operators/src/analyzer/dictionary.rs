@@ -127,10 +127,10 @@ mod tests {
     fn the_nearest_home_above_is_taken() {
         let root = tempfile::tempdir().unwrap();
         let below = root.path().join("a/b");
-        std::fs::create_dir_all(&below).unwrap();
-        std::fs::create_dir(root.path().join(HOME)).unwrap();
+        fs::create_dir_all(&below).unwrap();
+        fs::create_dir(root.path().join(HOME)).unwrap();
         assert_eq!(nearest(&below), Some(root.path().join(HOME)));
-        std::fs::create_dir(root.path().join("a").join(HOME)).unwrap();
+        fs::create_dir(root.path().join("a").join(HOME)).unwrap();
         assert_eq!(nearest(&below), Some(root.path().join("a").join(HOME)));
     }
 }
