@@ -6,7 +6,7 @@ help:
 	@echo "make demo    set up, build, run the whole job on the sample library, print a passage"
 	@echo "make test    set up, run all tests"
 	@echo "make check   formatting, lints and documentation, as CI has them"
-	@echo "make bench   set up, run the benchmarks of the stages"
+	@echo "make bench   set up, bring the peers, measure side by side with them (a quarter of an hour)"
 	@echo "make deny    licences and sources of all dependencies (needs cargo-deny)"
 
 setup:
@@ -26,8 +26,12 @@ check: setup
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
+# The parts alone: cargo bench
 bench: setup
-	cargo bench
+	@scripts/bench/peers/setup.sh
+	cargo build --release
+	cargo build --release -p operators --example cut -p model --example learn
+	scripts/bench/run.py --write
 
 deny:
 	cargo deny check licenses bans sources

@@ -11,6 +11,7 @@ mod gauging;
 pub mod halving;
 pub mod pupil;
 pub mod reservoir;
+mod steps;
 mod teach;
 
 use std::{
@@ -109,6 +110,8 @@ pub struct Learner {
     pub seed: u64,
     /// What to learn again.
     pub replay: Replay,
+    /// Whether the time of each step is written down.
+    pub times_steps: bool,
     /// Which sources the words came from that wait for their chunk.
     pub provenance: Provenance,
     /// Where to tell.

@@ -193,10 +193,12 @@ impl Default for Commit {
 pub struct Report {
     /// How often steps are told of where no terminal shows them.
     pub print: Trigger,
+    /// Whether the time of each step is written to the metrics.
+    pub steps: bool,
 }
 
 impl Default for Report {
     fn default() -> Self {
-        Self { print: Trigger::Seconds(10.0) }
+        Self { print: Trigger::Seconds(10.0), steps: false }
     }
 }
