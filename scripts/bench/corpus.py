@@ -102,9 +102,11 @@ def corpus(folder, pages=PAGES, copies=1):
 
 
 def distinct(page, copy):
-    """A page whose every line of text has a mark of the copy: no text comes twice, nor any paragraph."""
+    """A page whose every line has a mark of the copy: no text comes twice, nor any paragraph of one."""
     mark = f"{copy}".encode()
-    return re.sub(rb"<br ?/?>(?=\r?\n)", lambda found: mark + found[0], page)
+    marked = re.sub(rb"<br ?/?>(?=\s)", lambda found: mark + found[0], page, flags=re.IGNORECASE)
+    # Pages made by hand, and those without a line end, have it at the text's end.
+    return marked if marked != page else re.sub(rb"</div>|</body>", lambda found: mark + found[0], page, flags=re.IGNORECASE)
 
 
 class Server:

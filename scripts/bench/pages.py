@@ -50,16 +50,17 @@ def measure(rig):
             way, who if "worker" not in who else f"**seseragi, {who}**", runs[0].json["pages"],
             f"{runs[0].json['characters']:,}", f"{median([ran.json['seconds'] for ran in runs]):.2f}",
             f"{median(rate):.3f}", spread(rate, "{:.3f}"), f"{median([ran.seconds for ran in runs]):.2f}",
+            f"{median([ran.processor for ran in runs]):.2f}",
             f"{median([ran.peak_mib for ran in runs]):.0f}",
         ))
     finding = Finding("Pages to vectors", [(
-        ("over", "who", "pages with text", "characters of it", "s", "million characters/s", "spread", "whole process, s", "peak MiB"),
+        ("over", "who", "pages with text", "characters of it", "s", "million characters/s", "spread", "whole process, s", "processor s", "peak MiB"),
         rows,
     )], [
         f"{library.name}: the first {PAGES} pages in the order of their paths ({library.bytes / 1e6:.1f} MB), and all {len(whole.paths)}.",
         "Rates are by one count of characters, that of the clean text of the same pages; each stack's own count "
         "differs with what it takes for text. Seconds leave out the loading of vectors and dictionary, of ours as of the peers'; "
-        "the whole process holds everything.",
+        "the whole process holds everything, and so does its processor time, which tells even where other work has the cores too.",
         "Original: BeautifulSoup (html.parser), MeCab through natto-py, gensim. Careful: selectolax, MeCab through fugashi, numpy. "
         "Both are one process with one thread; HTTP is asked for a page after the other, as such scripts do. "
         f"A vector is looked up for every word by the peers, by us once for each distinct word of a page. Rounds: {rig.rounds}.",

@@ -33,7 +33,9 @@ class Ran:
 
     @property
     def json(self):
-        return json.loads(self.out.strip().splitlines()[-1])
+        """What it printed last: one value, over several lines or on a line of its own."""
+        lines = self.out.strip().splitlines()
+        return json.loads(self.out if lines[0] in "{[" else lines[-1])
 
 
 def start(command, *, log, env=None, cores=None, **options):
@@ -103,9 +105,10 @@ class Finding:
     tables: list = dataclasses.field(default_factory=list)
     notes: list = dataclasses.field(default_factory=list)
     promises: list = dataclasses.field(default_factory=list)
+    text: str = ""  # Markdown that stands as it is
 
     def markdown(self):
-        lines = [f"## {self.title}", ""]
+        lines = [f"## {self.title}", ""] + ([self.text, ""] if self.text else [])
         for header, rows in self.tables:
             lines += ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
             lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows] + [""]

@@ -38,10 +38,10 @@ def measure(rig):
         for who, values in rate.items():
             runs = gave[name, who]
             rows.append((name, who if who == "PyTorch" else f"**{who}**", f"{median(values):,.0f}", spread(values, "{:,.0f}"),
-                         f"{runs[0].json['loss']:.2f}", f"{median([run.peak_mib for run in runs]):,.0f}"))
-        rows.append((name, "ratio", f"{ratio:.2f}×", spread(each), "", ""))
+                         f"{median([run.processor for run in runs]):.1f}", f"{runs[0].json['loss']:.2f}", f"{median([run.peak_mib for run in runs]):,.0f}"))
+        rows.append((name, "ratio", f"{ratio:.2f}×", spread(each), "", "", ""))
         promises.append(at_least(f"{name}: words/s ≥ 1.2× of PyTorch", ratio, 1.2))
-    return Finding("Training", [(("shape", "who", "words/s", "spread", "mean loss, nats", "peak MiB"), rows)], [
+    return Finding("Training", [(("shape", "who", "words/s", "spread", "processor s, whole process", "mean loss, nats", "peak MiB"), rows)], [
         f"LSTM, Adam, clipping by norm, forward to step, {CORES} threads, float32, the same libtorch; ids of {library.name}. "
         f"Steps that warm up are not counted. Rounds: {rig.rounds}.",
     ], promises)
