@@ -51,8 +51,12 @@ def run(command, *, log, env=None, cores=None):
     """Runs a program to its end. One that fails is trouble, with the end of what it said."""
     begun = time.monotonic()
     with start(command, log=log, env=env, cores=cores, stdout=subprocess.PIPE) as process:
-        out = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            out = process.stdout.read()
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:  # whoever interrupts us must not leave it behind
+            process.kill()
+            raise
         process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - begun
     if process.returncode != 0:

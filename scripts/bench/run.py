@@ -12,6 +12,7 @@ import datetime
 import importlib
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -63,6 +64,7 @@ def main():
     if unknown:
         sys.exit(f"error: no benchmark is called {', '.join(unknown)}; there are: {', '.join(NAMES)}")
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started, as Ctrl-C does
     now = datetime.datetime.now().astimezone()
     head = [
         f"# Benchmarks, {now:%Y-%m-%d}", "",
