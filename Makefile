@@ -29,8 +29,7 @@ check: setup
 # The parts alone: cargo bench
 bench: setup
 	@scripts/bench/peers/setup.sh
-	cargo build --release
-	cargo build --release -p operators --example cut -p model --example learn
+	cargo build --release --workspace
 	scripts/bench/run.py --write
 
 deny:

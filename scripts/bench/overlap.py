@@ -43,7 +43,7 @@ def measure(rig):
 
         gave = interleaved(rig.rounds, {
             "the pipeline alone (export)": lambda: rig.export(job, workers=1)[0],
-            "training alone (the same chunks, from a file)": lambda: rig.run([built("learn"), asked]),
+            "training alone (the same chunks, from a file)": lambda: rig.run([built("bench-learn"), asked]),
             "streaming": stream,
         })
     rows = [

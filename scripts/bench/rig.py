@@ -175,12 +175,11 @@ class Rig:
 
 
 def built(name):
-    """A release binary of this checkout, or the example of that name."""
+    """A release binary of this checkout."""
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
-    for path in (target / name, target / "examples" / name):
-        if path.is_file():
-            return path
-    raise Trouble(f"there is no {target / name}; run make bench, which builds it")
+    if not (target / name).is_file():
+        raise Trouble(f"there is no {target / name}; run make bench, which builds it")
+    return target / name
 
 
 def said(command):

@@ -15,7 +15,7 @@ def measure(rig):
 
     contestants = {f"{n} worker{'s' * (n > 1)}": export(n) for n in counts}
     contestants["1 worker, all on one core"] = export(1, {0})
-    contestants["tokenizing alone"] = lambda: rig.run([built("cut"), pages], cores={0})
+    contestants["tokenizing alone"] = lambda: rig.run([built("bench-cut"), pages], cores={0})
     gave = interleaved(rig.rounds, contestants)
 
     alone = gave.pop("tokenizing alone")

@@ -26,7 +26,7 @@ def measure(rig):
     def learn(name):
         cutoffs = [2000, 10_000] if name == "adaptive" else []
         asked = json.dumps(dict(shape, cutoffs=cutoffs, rate=RATES[name]))
-        return lambda: rig.run([built("learn"), asked], env={"OMP_WAIT_POLICY": "passive"})
+        return lambda: rig.run([built("bench-learn"), asked], env={"OMP_WAIT_POLICY": "passive"})
 
     gave = interleaved(1, {name: learn(name) for name in RATES})
     lines = {name: [json.loads(line) for line in runs[0].out.strip().splitlines()] for name, runs in gave.items()}

@@ -27,7 +27,7 @@ def measure(rig):
         asked = json.dumps(dict(shape, ids=str(ids), threads=CORES))
         contestants[name, "PyTorch"] = lambda asked=asked: rig.run(["python3", peer, asked], env=rig.torch)
         # As the program itself starts anew to have it: whoever waits sleeps.
-        contestants[name, "seseragi"] = lambda asked=asked: rig.run([built("learn"), asked], env={"OMP_WAIT_POLICY": "passive"})
+        contestants[name, "seseragi"] = lambda asked=asked: rig.run([built("bench-learn"), asked], env={"OMP_WAIT_POLICY": "passive"})
     gave = interleaved(rig.rounds, contestants)
 
     rows, promises = [], []

@@ -2,7 +2,7 @@
 
     training.py '{"ids": "words.u32", "rows": 20000, "layers": 2, "hidden": 512, …}'
 
-The argument is what `cargo run --example learn` takes; see there. Prints the same line of JSON.
+The argument is what `bench-learn` takes; see there. Prints the same line of JSON.
 Backpropagation is truncated, the state carried on; Adam; gradients clipped by their norm.
 """
 import json

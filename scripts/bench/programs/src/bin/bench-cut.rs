@@ -2,7 +2,7 @@
 //! hold the whole river against.
 //!
 //! ```text
-//! cargo run --release -p operators --example cut -- LIST
+//! cargo run --release -p bench-programs --bin bench-cut -- LIST
 //! ```
 //!
 //! LIST names a page of Aozora Bunko a line. Extraction is not timed. `lattice` is lindera's own lattice with
@@ -20,6 +20,10 @@ use operators::{
     extract::{Extractor, Rule},
 };
 use serde_json::json;
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let list = std::env::args().nth(1).ok_or("name a file that lists pages")?;

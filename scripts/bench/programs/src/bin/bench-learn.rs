@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! seseragi export JOB.toml --to corpus --format ids
-//! cargo run --release -p model --example learn -- '{"ids": "corpus/words.u32", "rows": 20000}'
+//! cargo run --release -p bench-programs --bin bench-learn -- '{"ids": "corpus/words.u32", "rows": 20000}'
 //! ```
 //!
 //! The argument is JSON with the keys of [`Asked`]. Prints a line of JSON, and before it one for each chunk
@@ -19,6 +19,10 @@ use model::{
 };
 use serde::Deserialize;
 use serde_json::json;
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What is to be trained, and on what.
 #[derive(Debug, Deserialize)]
