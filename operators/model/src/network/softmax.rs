@@ -207,8 +207,9 @@ impl Output {
         let each = matches!(reduction, Reduction::None);
         let inner = if each { Reduction::None } else { Reduction::Sum };
         let loss = |features: &Tensor, (weight, bias): (&Tensor, &Tensor), targets: &Tensor| {
-            // A GPU holds the logits, and casts them.
-            if features.device() == Device::Cpu && !each {
+            // A GPU holds the logits, and may cast them.
+            let is_plain = features.device() == Device::Cpu && features.kind() == Kind::Float;
+            if is_plain && !each {
                 return ext::linear_cross_entropy(features, weight, bias, targets, IGNORED);
             }
             let logits = features.f_linear(weight, Some(bias))?;

@@ -14,8 +14,8 @@ use std::{error::Error, ops::ControlFlow, path::PathBuf, time::Instant};
 
 use model::optimizer::AdamConstants;
 use model::{
-    Cell, Clip, NewRow, Optimizer, Precision, Regularization, Schedule, Score, Settings, Shape, Softmax,
-    Trainer, Vectors, device,
+    Cell, Clip, NewRow, Optimizer, Precision, Regularization, Schedule, Score, Settings, Shape,
+    Softmax, Trainer, Vectors, device,
 };
 use serde::Deserialize;
 use serde_json::json;
