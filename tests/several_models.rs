@@ -156,8 +156,8 @@ fn each_step_of_each_model_is_timed_once_where_the_job_asks_for_it() {
     let path = job(folder, "timed", &[CLIPPED, PLAIN]);
     let directory = folder.join("timed");
     // Stopped and gone on with, so that the file is cut and appended to.
-    run(&path, &["report.steps=true", "stop.after_chunks=2"]).done();
-    let outcome = run(&path, &["report.steps=true"]).json();
+    run(&path, &["report.steps=true", "stop.after_chunks=1"]).done();
+    let outcome = run(&path, &["report.steps=true", "stop.after_chunks=4"]).json();
     for (place, name) in ["clipped", "plain"].into_iter().enumerate() {
         let lines = measured(&directory, "steps").into_iter().filter(|line| line["model"] == name);
         let (mut next, mut before) = (1, 0.0);
@@ -175,6 +175,6 @@ fn each_step_of_each_model_is_timed_once_where_the_job_asks_for_it() {
         assert_eq!(outcome["models"][place]["record"]["steps"], next - 1, "{outcome}");
     }
     let path = job(folder, "untimed", &[PLAIN]);
-    run(&path, &[]).done();
+    run(&path, &["stop.after_chunks=1"]).done();
     assert!(measured(&folder.join("untimed"), "steps").is_empty());
 }

@@ -19,13 +19,13 @@ STEPS = """
 [flow]
 epoch_entries = 4
 [vocabulary]
-limit = 8192
+limit = 4096
 [chunk]
 words = 32768
 [model]
 layers = 1
-hidden = 192
-embedding = 96
+hidden = 128
+embedding = 64
 [train]
 threads = 1
 batch = 16
@@ -44,7 +44,8 @@ RIVER = STEPS.replace("steps = true", "steps = false").replace("share = 0.0", "s
 
 # Seconds between two rescales, and what counts as around one.
 PAUSE = 6.0
-BEFORE, AFTER = 0.5, 2.0
+# Some dozens of steps: the longest of more than a hundred gaps is beyond their p99 by chance alone.
+BEFORE, AFTER = 0.25, 1.0
 # How long the river works with each number, and what of that belongs to the change.
 STRETCH, SETTLING = 12.0, 2.5
 # How often the river is looked at.
@@ -206,7 +207,7 @@ def measure(rig):
         (("gaps between steps", "", "median ms", "p99 ms", "longest ms", "of the steady p99"), rows),
         (("workers asked for", "at work, mean", "documents/s", "of one"), table),
     ], [
-        f"Gaps: {library.name}, a trainer with one thread (LSTM 1×192), workers as told by `seseragi scale`; around a rescale is "
+        f"Gaps: {library.name}, a trainer with one thread (LSTM 1×128), workers as told by `seseragi scale`; around a rescale is "
         f"from {BEFORE} s before the command was given to {AFTER} s after it was answered. What the command's own process takes of the cores is in it.",
         f"Throughput: {len(many.paths):,} pages with distinct texts, of which all but 3 % are held out and so not trained on; "
         f"{STRETCH:.0f} s with each number, the first {SETTLING} s left out. ![over time](rescale.svg)",
