@@ -26,20 +26,24 @@ def measure(rig):
     for name, shape in SHAPES.items():
         asked = json.dumps(dict(shape, ids=str(ids), threads=CORES))
         contestants[name, "PyTorch"] = lambda asked=asked: rig.run(["python3", peer, asked], env=rig.torch)
+        # Its threads spin where they wait, which is ruinous where other work has the cores. The faster counts.
+        contestants[name, "PyTorch, told to sleep"] = lambda asked=asked: rig.run(
+            ["python3", peer, asked], env=rig.torch | {"OMP_WAIT_POLICY": "passive"})
         # As the program itself starts anew to have it: whoever waits sleeps.
         contestants[name, "seseragi"] = lambda asked=asked: rig.run([built("bench-learn"), asked], env={"OMP_WAIT_POLICY": "passive"})
     gave = interleaved(rig.rounds, contestants)
 
     rows, promises = [], []
     for name in SHAPES:
-        rate = {who: [run.json["words_per_second"] for run in gave[name, who]] for who in ("PyTorch", "seseragi")}
-        ratio = median(rate["seseragi"]) / median(rate["PyTorch"])
-        each = [ours / theirs for ours, theirs in zip(rate["seseragi"], rate["PyTorch"])]
+        rate = {who: [run.json["words_per_second"] for run in gave[name, who]] for who in ("PyTorch", "PyTorch, told to sleep", "seseragi")}
+        best = max(("PyTorch", "PyTorch, told to sleep"), key=lambda who: median(rate[who]))
+        ratio = median(rate["seseragi"]) / median(rate[best])
+        each = [ours / theirs for ours, theirs in zip(rate["seseragi"], rate[best])]
         for who, values in rate.items():
             runs = gave[name, who]
-            rows.append((name, who if who == "PyTorch" else f"**{who}**", f"{median(values):,.0f}", spread(values, "{:,.0f}"),
+            rows.append((name, f"**{who}**" if who == "seseragi" else who, f"{median(values):,.0f}", spread(values, "{:,.0f}"),
                          f"{median([run.processor for run in runs]):.1f}", f"{runs[0].json['loss']:.2f}", f"{median([run.peak_mib for run in runs]):,.0f}"))
-        rows.append((name, "ratio", f"{ratio:.2f}×", spread(each), "", "", ""))
+        rows.append((name, f"ratio to {best}", f"{ratio:.2f}×", spread(each), "", "", ""))
         promises.append(at_least(f"{name}: words/s ≥ 1.2× of PyTorch", ratio, 1.2))
     return Finding("Training", [(("shape", "who", "words/s", "spread", "processor s, whole process", "mean loss, nats", "peak MiB"), rows)], [
         f"LSTM, Adam, clipping by norm, forward to step, {CORES} threads, float32, the same libtorch; ids of {library.name}. "
