@@ -161,3 +161,33 @@ fn a_job_that_ends_early_says_why_and_goes_on_when_it_may() {
     assert!(impatient["stopped"]["patience"].as_u64() >= Some(1), "{impatient}");
     assert!(impatient["chunks"].as_u64() < unbroken["chunks"].as_u64(), "{impatient}");
 }
+
+#[test]
+fn each_step_of_each_model_is_timed_once_where_the_job_asks_for_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let path = job(folder, "timed", &[CLIPPED, PLAIN]);
+    let directory = folder.join("timed");
+    // Stopped and gone on with, so that the file is cut and appended to.
+    run(&path, &["report.steps=true", "stop.after_chunks=1"]).done();
+    let outcome = run(&path, &["report.steps=true", "stop.after_chunks=4"]).json();
+    for (place, name) in ["clipped", "plain"].into_iter().enumerate() {
+        let lines = measured(&directory, "steps").into_iter().filter(|line| line["model"] == name);
+        let (mut next, mut before) = (1, 0.0);
+        for line in lines {
+            assert_eq!(line["first"], next, "{line}");
+            let at = line["at"].as_array().expect("times");
+            for time in at.iter().map(|time| time.as_f64().expect("seconds")) {
+                assert!(time >= before, "{time} after {before}");
+                before = time;
+            }
+            let nats = line["nats"].as_array().expect("losses");
+            assert!(nats.len() == at.len() && nats.iter().all(|loss| loss.as_f64() > Some(0.0)));
+            next += at.len() as u64;
+        }
+        assert_eq!(outcome["models"][place]["record"]["steps"], next - 1, "{outcome}");
+    }
+    let path = job(folder, "untimed", &[PLAIN]);
+    run(&path, &["stop.after_chunks=1"]).done();
+    assert!(measured(&folder.join("untimed"), "steps").is_empty());
+}

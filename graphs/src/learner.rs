@@ -12,6 +12,7 @@ pub mod halving;
 mod probing;
 pub mod pupil;
 pub mod reservoir;
+mod steps;
 mod teach;
 
 use std::{
@@ -113,6 +114,8 @@ pub struct Learner {
     pub seed: u64,
     /// What to learn again.
     pub replay: Replay,
+    /// Whether the time of each step is written down.
+    pub times_steps: bool,
     /// Which sources the words came from that wait for their chunk.
     pub provenance: Provenance,
     /// Where to tell.

@@ -177,6 +177,7 @@ fn begin(
         halving,
         seed: job.seed,
         replay: job.replay,
+        times_steps: job.report.steps,
         provenance,
         events: reins.events.clone(),
         drain: reins.drain.clone(),

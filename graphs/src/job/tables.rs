@@ -197,11 +197,13 @@ pub struct Report {
     pub gradients: Trigger,
     /// How often parameters, their gradients and their steps are.
     pub parameters: Trigger,
+    /// Whether the time of each step is written to the metrics.
+    pub steps: bool,
 }
 
 impl Default for Report {
     fn default() -> Self {
         let (print, ten) = (Trigger::Seconds(10.0), Trigger::Chunks(10));
-        Self { print, gradients: ten, parameters: ten }
+        Self { print, gradients: ten, parameters: ten, steps: false }
     }
 }

@@ -13,6 +13,7 @@ use super::{
     GRACE, Learner, LearnerError,
     halving::worse_half,
     pupil::{SetAside, for_each_learning},
+    steps::Steps,
 };
 use crate::{
     evaluate::{Evaluation, within},
@@ -44,8 +45,11 @@ impl Learner {
             let _it_is_new = asked_to_end.set(instant);
         }
         let lead = self.pupils.iter().position(|pupil| pupil.is_learning());
-        let reports = for_each_learning(&mut self.pupils, self.threads, |place, pupil| {
+        let times_steps = self.times_steps;
+        let learnt = for_each_learning(&mut self.pupils, self.threads, |place, pupil| {
+            let mut steps = times_steps.then(|| Steps::of(&pupil.name, chunk.number));
             let mut observe = |step: &StepReport| {
+                steps.iter_mut().for_each(|steps| steps.note(step));
                 if lead == Some(place) {
                     let _nobody_watches = events.send(Event::Step(*step));
                 }
@@ -59,7 +63,8 @@ impl Learner {
             if meets_another {
                 pupil.rewarm();
             }
-            pupil.learn(&new, material, characters, &mut observe)
+            let report = pupil.learn(&new, material, characters, &mut observe);
+            (report, steps)
         });
         self.asked_to_end = asked_to_end.get().copied();
 
@@ -69,6 +74,14 @@ impl Learner {
             reservoir.remember(self.seed, &self.replay, chunk.number, ids, &origins);
         }
         self.counts.next_chunk = chunk.number + 1;
+        let mut reports = Vec::new();
+        for (place, (report, steps)) in learnt {
+            // Those of a chunk that was left in the middle come again.
+            if let Some(steps) = steps.filter(|_| report.is_ok()) {
+                self.measure("steps", &steps)?;
+            }
+            reports.push((place, report));
+        }
         let learnt = self.without_the_diverged(chunk, reports)?;
         let now = self.moment();
         let surveys = self.probe.surveys(now);

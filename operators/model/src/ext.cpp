@@ -7,11 +7,21 @@
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/_log_softmax.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
 #include <torch/headeronly/version.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -37,6 +47,58 @@ static std::vector<at::Tensor> tensors(at::Tensor *const *pointers, size_t count
   for (size_t i = 0; i < count; i++) list.push_back(*pointers[i]);
   return list;
 }
+
+// The sum of -ln softmax(features · weightᵀ + bias)[target] over places, block of places by block, so that
+// no more logits are held than fit near the core: [places, rows] would be written and read six times.
+// The gradient needs the same logits, so it is taken in the same sweep and kept until it is asked for.
+class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &features,
+                            const at::Tensor &weight, const at::Tensor &bias, const at::Tensor &targets,
+                            int64_t ignored, bool learns) {
+    const auto places = features.size(0), rows = weight.size(0);
+    // Smaller blocks cost passes over the weight's gradient, greater ones leave the cache.
+    const auto block = std::min(std::max<int64_t>((1 << 22) / rows / 16 * 16, 128), places);
+    const auto kept = targets.ne(ignored);
+    const bool all = kept.all().item<bool>();
+    const auto columns = targets.clamp_min(0).unsqueeze(1), used = kept.unsqueeze(1);
+    auto logits = at::empty({block, rows}, features.options()), logarithms = at::empty_like(logits);
+    auto nats = at::zeros({}, features.options());
+    at::Tensor of_features, of_weight, of_bias;
+    if (learns) {
+      of_features = at::empty_like(features, at::MemoryFormat::Contiguous);
+      of_weight = at::zeros_like(weight, at::MemoryFormat::Contiguous);
+      of_bias = at::zeros_like(bias, at::MemoryFormat::Contiguous);
+    }
+    const auto transposed = weight.t(), one = at::full({block, 1}, -1.0, features.options());
+    for (int64_t first = 0; first < places; first += block) {
+      const auto count = std::min(block, places - first);
+      const auto own = features.narrow(0, first, count), column = columns.narrow(0, first, count);
+      auto x = logits.narrow(0, 0, count), p = logarithms.narrow(0, 0, count);
+      at::addmm_out(x, bias, own, transposed);
+      at::_log_softmax_out(p, x, 1, false);
+      auto found = p.gather(1, column);
+      if (!all) found.mul_(used.narrow(0, first, count));
+      nats.sub_(found.sum());
+      if (!learns) continue;
+      p.exp_();
+      p.scatter_add_(1, column, one.narrow(0, 0, count));
+      if (!all) p.mul_(used.narrow(0, first, count));
+      auto place = of_features.narrow(0, first, count);
+      at::mm_out(place, p, weight);
+      of_weight.addmm_(p.t(), own);
+      of_bias.add_(p.sum(0));
+    }
+    if (learns) context->save_for_backward({of_features, of_weight, of_bias});
+    return nats;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
+                                                 torch::autograd::variable_list gradient) {
+    const auto saved = context->get_saved_variables();
+    return {saved[0] * gradient[0], saved[1] * gradient[0], saved[2] * gradient[0], {}, {}, {}};
+  }
+};
 
 extern "C" {
 
@@ -82,6 +144,16 @@ int ext_fused_adam(at::Tensor *const *parameters, at::Tensor *const *gradients,
       at::_fused_adamw_(p, g, m, v, {}, s, rate, beta1, beta2, weight_decay, epsilon, false, false);
     else
       at::_fused_adam_(p, g, m, v, {}, s, rate, beta1, beta2, weight_decay, epsilon, false, false);
+  });
+}
+
+// Gives a new tensor, which the caller frees.
+int ext_linear_cross_entropy(const at::Tensor *features, const at::Tensor *weight, const at::Tensor *bias,
+                             const at::Tensor *targets, int64_t ignored, at::Tensor **nats) {
+  return guarded([&] {
+    const bool learns = at::GradMode::is_enabled() &&
+                        (features->requires_grad() || weight->requires_grad() || bias->requires_grad());
+    *nats = new at::Tensor(LinearCrossEntropy::apply(*features, *weight, *bias, *targets, ignored, learns));
   });
 }
 

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_double, c_int};
 
-use tch::Tensor;
+use tch::{TchError, Tensor};
 
 use crate::Error;
 
@@ -33,6 +33,14 @@ unsafe extern "C" {
         weight_decay: c_double,
         epsilon: c_double,
     ) -> c_int;
+    fn ext_linear_cross_entropy(
+        features: Raw,
+        weight: Raw,
+        bias: Raw,
+        targets: Raw,
+        ignored: i64,
+        nats: *mut Raw,
+    ) -> c_int;
     fn ext_clip_norm(gradients: *const Raw, count: usize, limit: c_double, norm: Raw) -> c_int;
 }
 
@@ -57,9 +65,13 @@ fn checked(doing: &'static str, code: c_int) -> Result<(), Error> {
     if code == 0 {
         return Ok(());
     }
+    Err(Error::torch(doing, &message()))
+}
+
+/// What the last failing call of this thread says.
+fn message() -> String {
     // SAFETY: a NUL-terminated string owned by this thread until its next failing call.
-    let message = unsafe { CStr::from_ptr(ext_error()) }.to_string_lossy();
-    Err(Error::torch(doing, &message))
+    unsafe { CStr::from_ptr(ext_error()) }.to_string_lossy().into_owned()
 }
 
 fn raw(tensor: &Tensor) -> Raw {
@@ -150,6 +162,31 @@ pub(crate) fn fused_adam(
             numbers.epsilon,
         )
     })
+}
+
+/// The sum of the losses of an output layer, `-ln softmax(features · weightᵀ + bias)[target]`, without
+/// ever holding all logits; its gradients cannot be differentiated again.
+///
+/// Features `[places, width]`, weight `[rows, width]`, bias `[rows]`, targets `[places]`, all on the CPU;
+/// a target that is `ignored` counts nothing.
+pub(crate) fn linear_cross_entropy(
+    features: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    targets: &Tensor,
+    ignored: i64,
+) -> Result<Tensor, TchError> {
+    let mut nats: Raw = std::ptr::null();
+    // SAFETY: four live tensors, and a place for the pointer to a new one.
+    let code = unsafe {
+        let [features, weight, bias, targets] = [features, weight, bias, targets].map(raw);
+        ext_linear_cross_entropy(features, weight, bias, targets, ignored, &raw mut nats)
+    };
+    if code != 0 {
+        return Err(TchError::Torch(message()));
+    }
+    // SAFETY: a tensor that was made for us, and that nobody else frees.
+    Ok(unsafe { Tensor::from_ptr(nats.cast_mut().cast()) })
 }
 
 /// The global L2 norm of the gradients (zero-dimensional, on their device), taken before they are

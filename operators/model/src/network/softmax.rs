@@ -23,6 +23,7 @@ use tch::{Device, Kind, Reduction, Tensor};
 use super::rows::{self, Beginning};
 use super::{NewRow, Parameter, appended, grown, host, parameter};
 use crate::error::{Doing, Error};
+use crate::ext;
 use crate::layout::IGNORED;
 use crate::seed;
 use crate::shape::{Shape, Softmax};
@@ -205,15 +206,24 @@ impl Output {
     ) -> Result<Tensor, Error> {
         let each = matches!(reduction, Reduction::None);
         let inner = if each { Reduction::None } else { Reduction::Sum };
-        let loss = |logits: Tensor, targets: &Tensor| {
+        let loss = |features: &Tensor, (weight, bias): (&Tensor, &Tensor), targets: &Tensor| {
+            // A GPU holds the logits, and may cast them.
+            let is_plain = features.device() == Device::Cpu && features.kind() == Kind::Float;
+            if is_plain && !each {
+                return ext::linear_cross_entropy(features, weight, bias, targets, IGNORED);
+            }
+            let logits = features.f_linear(weight, Some(bias))?;
             logits.f_cross_entropy_loss(targets, None::<&Tensor>, inner, IGNORED, 0.0)
         };
         let nats = || {
-            let mut nats = loss(self.head(embedding, features)?, &targets.head)?;
+            let (weight, bias) = self.head_layer(embedding)?;
+            let mut nats = loss(features, (&weight, &bias), &targets.head)?;
             for TailTargets { cluster, places, rows } in &targets.tails {
                 let clusters = self.clusters.as_ref().expect("targets are sorted by our cutoffs");
                 let features = features.f_index_select(0, places)?;
-                let more = loss(clusters.tails[*cluster].logits(&features)?, rows)?;
+                let tail = &clusters.tails[*cluster];
+                let features = features.f_linear(&tail.projection, None::<&Tensor>)?;
+                let more = loss(&features, (&tail.weight, &tail.bias), rows)?;
                 nats = match each {
                     true => nats.f_index_add(0, places, &more)?,
                     false => nats.f_add(&more)?,
@@ -244,14 +254,19 @@ impl Output {
 
     /// The logits of the head's rows, then of the open clusters' entries.
     fn head(&self, embedding: &Tensor, features: &Tensor) -> Result<Tensor, tch::TchError> {
+        let (weight, bias) = self.head_layer(embedding)?;
+        features.f_linear(&weight, Some(&bias))
+    }
+
+    /// Weight and bias of the head's rows, then of the open clusters' entries.
+    fn head_layer(&self, embedding: &Tensor) -> Result<(Tensor, Tensor), tch::TchError> {
         let weight = self.head_weight(embedding, self.bias.size()[0] as usize);
         match self.clusters.as_ref().filter(|clusters| clusters.open() > 0) {
-            None => features.f_linear(&weight, Some(&self.bias)),
-            Some(clusters) => {
-                let weight = Tensor::f_cat(&[&weight, &clusters.weight], 0)?;
-                let bias = Tensor::f_cat(&[&self.bias, &clusters.bias], 0)?;
-                features.f_linear(&weight, Some(&bias))
-            }
+            None => Ok((weight, self.bias.shallow_clone())),
+            Some(clusters) => Ok((
+                Tensor::f_cat(&[&weight, &clusters.weight], 0)?,
+                Tensor::f_cat(&[&self.bias, &clusters.bias], 0)?,
+            )),
         }
     }
 

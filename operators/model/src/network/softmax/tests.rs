@@ -184,3 +184,33 @@ fn tensors_have_the_names_and_sizes_that_are_documented() {
         ["output.bias [5]", "output.clusters.weight [2, 3]", "output.clusters.bias [2]",]
     );
 }
+
+#[test]
+fn the_sum_taken_block_by_block_and_its_gradients_are_those_of_all_logits_at_once() {
+    // So many rows that a block has 128 places: 300 places are three blocks, the last not full.
+    let network = network(&shape(Cell::Gru, false), 40_000);
+    let features = features(&network, 300).detach().set_requires_grad(true);
+    let target = |place: i64| if place % 7 == 3 { IGNORED } else { place * 131 % 40_000 };
+    let targets: Vec<i64> = (0..300).map(target).collect();
+    let (weight, bias) = network.output.head_layer(&network.embedding).expect("CPU");
+    let found = |loss: Tensor| {
+        let inputs = [&features, &weight, &bias];
+        let gradients = Tensor::run_backward(&[&loss * 0.25], &inputs, false, false);
+        let mut all: Vec<Vec<f32>> = gradients.iter().map(host).collect();
+        all.push(vec![loss.double_value(&[]) as f32]);
+        all
+    };
+    let each = nats(&network, &features, &targets, Reduction::None);
+    assert_eq!(each.size(), [300]);
+    let whole = found(each.sum(Kind::Float));
+    let blocks = found(nats(&network, &features, &targets, Reduction::Sum));
+    for (whole, blocks) in whole.iter().zip(&blocks) {
+        let greatest = whole.iter().fold(0f32, |greatest, x| greatest.max(x.abs()));
+        assert!(greatest > 0.0);
+        for (x, y) in whole.iter().zip(blocks) {
+            assert!((x - y).abs() <= 1e-5 * greatest, "{y} is not {x}");
+        }
+    }
+    let scored = tch::no_grad(|| nats(&network, &features, &targets, Reduction::Sum));
+    assert!(!scored.requires_grad());
+}

@@ -1,0 +1,46 @@
+"""From one worker to two, and what the whole river keeps of tokenizing's own speed."""
+import corpus
+from rig import CORES, Finding, Promise, at_least, built, interleaved, median, spread
+
+
+def measure(rig):
+    whole = corpus.corpus(rig.folder("pages"))
+    job = corpus.over_files(rig.work / "scaling.toml", whole)
+    pages = rig.work / "scaling.list"
+    pages.write_text("\n".join(map(str, whole.paths)))
+    counts = [n for n in (1, 2, 4, 8, 16) if n <= CORES]
+
+    def export(workers, cores=None):
+        return lambda: rig.export(job, workers=workers, cores=cores)[0]
+
+    contestants = {f"{n} worker{'s' * (n > 1)}": export(n) for n in counts}
+    contestants["1 worker, all on one core"] = export(1, {0})
+    contestants["tokenizing alone"] = lambda: rig.run([built("bench-cut"), pages], cores={0})
+    gave = interleaved(rig.rounds, contestants)
+
+    alone = gave.pop("tokenizing alone")
+    rates = {name: [run.json["characters"] / run.json["seconds"] / 1e6 for run in runs] for name, runs in gave.items()}
+    rows = [
+        (name, f"{median(rate):.3f}", spread(rate, "{:.3f}"), f"{median([run.processor / run.seconds for run in gave[name]]):.2f}",
+         f"{median([run.processor for run in gave[name]]):.2f}")
+        for name, rate in rates.items()
+    ]
+    for what, says in (("lattice", "tokenizing alone: lindera's lattice"), ("analyzer", "tokenizing alone: our analyzer")):
+        rate = [run.json["characters"] / run.json[what] / 1e6 for run in alone]
+        rates[what] = rate
+        rows.append((says, f"{median(rate):.3f}", spread(rate, "{:.3f}"), "1", ""))
+    one = median(rates["1 worker"])
+    finding = Finding("Scaling, and the limit", [(("what", "million characters/s", "spread", "cores in use", "processor s"), rows)], [
+        f"{whole.name}: {len(whole.paths)} pages from files, {whole.bytes / 1e6:.0f} MB, each text distinct; "
+        "`export --format ids` with vectors, so extraction to embedding and the weir after it.",
+        "With one worker the reading of files, the weir and the writing already use a part of a second core; "
+        "\"all on one core\" has them share the worker's.",
+    ])
+    if CORES >= 2:
+        finding.promises.append(at_least("two workers: ≥ 1.9× one, on two cores", median(rates["2 workers"]) / one, 1.9))
+    if CORES >= 16:
+        finding.promises.append(at_least("sixteen workers: ≥ 13× one", median(rates["16 workers"]) / one, 13))
+    else:
+        finding.promises.append(Promise("sixteen workers: ≥ 13× one", f"this machine has {CORES} cores", None))
+    finding.promises.append(at_least("the whole river, one worker: ≥ 0.75× of lindera's lattice alone", one / median(rates["lattice"]), 0.75))
+    return finding
