@@ -98,17 +98,17 @@ fn a_text_without_words_of_the_rarer_clusters_is_followed_too() {
     let trainer = trained_with(softmax, folder.path());
     let network = trainer.network();
     let statistics = GradientStatistics::read(folder.path(), network).expect("a checkpoint");
-    let backwards: Vec<u32> = (0..160).map(|i| 3 - i % 3).collect(); // below the first cutoff
-    let plain = network.score(&backwards).expect("known words");
-    for rule in [Rule::Sgd, Rule::Rms] {
-        let adaptation = Adaptation::of(rule);
+    let monotonous = [2; 160]; // below the first cutoff
+    let plain = network.score(&monotonous).expect("known words");
+    for (rule, rate) in [(Rule::Sgd, 0.3), (Rule::Rms, 0.003)] {
+        let adaptation = Adaptation { rate, sequence: 8, ..Adaptation::of(rule) };
         let score = |documents: &[&[u32]], adaptation| {
             network.score_adapting(documents, adaptation, statistics.as_ref()).expect("known words")
         };
-        let adapted = score(&[&backwards], adaptation)[0];
-        assert!(adapted.nats < plain.nats, "{rule:?}: {adapted:?}, {plain:?}");
+        let adapted = score(&[&monotonous], adaptation)[0];
+        assert!(adapted.nats < 0.9 * plain.nats, "{rule:?}: {adapted:?}, {plain:?}");
         // Together the two have rows of every word, alone the first has its own.
-        let carried = score(&[&backwards, &other()], Adaptation { carry: true, ..adaptation });
+        let carried = score(&[&monotonous, &other()], Adaptation { carry: true, ..adaptation });
         assert!((carried[0].nats - adapted.nats).abs() < 1e-3, "{carried:?}, {adapted:?}");
     }
 }
