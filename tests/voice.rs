@@ -80,6 +80,19 @@ fn a_passage_that_goes_in_circles_is_warned_of_and_no_repeat_cures_it() {
 }
 
 #[test]
+fn a_score_names_the_works_that_it_was_made_on() {
+    let scored = call(["evaluate", &RUN.0, "--json", "--passage", "0"]).json();
+    let inspected = call(["inspect", &RUN.0, "--json"]).json();
+    let hash = scored["held_out_hash"].as_str().expect("what was held out has a name");
+    assert_eq!(inspected["held_out_hash"], hash);
+    assert!(call(["inspect", &RUN.0]).done().contains(hash));
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let own = own.to_str().expect("a plain name");
+    let other = call(["evaluate", &RUN.0, own, "--json", "--passage", "0"]).json();
+    assert_eq!(other.get("held_out_hash"), None, "files are the caller's to name");
+}
+
+#[test]
 fn a_dynamic_score_at_rate_0_is_the_plain_one() {
     let evaluate = ["evaluate", &RUN.0, "--json", "--dynamic", "--rule", "sgd"];
     let answer = call(evaluate.into_iter().chain(["--learning-rate", "0"])).json();

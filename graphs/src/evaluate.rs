@@ -7,6 +7,7 @@ use operators::{
     vocabulary::{DOCUMENT, Vocabulary},
 };
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 /// How well a model predicts a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -62,6 +63,19 @@ pub fn evaluate(
     Ok(evaluation)
 }
 
+/// Names a set of documents for good: SHA-256, in hexadecimal, of their ids in the order of their
+/// bytes, each with a line end. So a score tells what it was scored on.
+pub fn documents_hash<'a>(ids: impl Iterator<Item = &'a str>) -> String {
+    let mut ids: Vec<&str> = ids.collect();
+    ids.sort_unstable();
+    let mut hash = Sha256::new();
+    for id in ids {
+        hash.update(id);
+        hash.update("\n");
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The first documents that have `words` words together, or all: what is scored during a run.
 pub fn within(documents: &[Batch<Words>], words: usize) -> &[Batch<Words>] {
     let mut seen = 0;
@@ -70,4 +84,18 @@ pub fn within(documents: &[Batch<Words>], words: usize) -> &[Batch<Words>] {
         seen >= words
     });
     &documents[..enough.map_or(documents.len(), |last| last + 1)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_documents_has_one_hash_whatever_their_order() {
+        // printf '000035/001565\n000154/000823\n' | sha256sum
+        let expected = "e2c3e55dd20931afa6d16484675c30d11dc79b99a9bcad30df0fab7d81367094";
+        assert_eq!(documents_hash(["000035/001565", "000154/000823"].into_iter()), expected);
+        assert_eq!(documents_hash(["000154/000823", "000035/001565"].into_iter()), expected);
+        assert_ne!(documents_hash(["000035/001565"].into_iter()), expected);
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use graphs::{
-    evaluate::Evaluation,
+    evaluate::{Evaluation, documents_hash},
     repetition::{Gauge, Repetition},
     trained::{Trained, TrainedError, voice::Dynamic},
 };
@@ -87,6 +87,9 @@ fn rule(name: &str) -> Result<Rule, String> {
 struct Answer {
     #[serde(flatten)]
     evaluation: Evaluation,
+    /// Names what was scored, where it is held out: see [`documents_hash`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_out_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repetition: Option<Gauge>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,7 +112,8 @@ impl Evaluate {
         let repetition = (self.passage > 0).then(gauge).transpose()?;
         let dynamic = |adaptation| trained.evaluate_dynamic(&documents, adaptation);
         let dynamic = adaptation.map(dynamic).transpose()?;
-        let answer = Answer { evaluation, repetition, dynamic };
+        let held_out_hash = self.files.is_empty().then(|| hash(&documents));
+        let answer = Answer { evaluation, held_out_hash, repetition, dynamic };
         if self.json {
             return print_json(&answer);
         }
@@ -146,6 +150,12 @@ impl Evaluate {
     }
 }
 
+fn hash(documents: &[Batch<Words>]) -> String {
+    let entries: Vec<Entry> =
+        documents.iter().flat_map(Batch::iter).map(|document| document.entry).collect();
+    documents_hash(entries.iter().map(|entry| entry.id.as_str()))
+}
+
 impl Answer {
     fn tell(&self) {
         let evaluation = &self.evaluation;
@@ -162,6 +172,9 @@ impl Answer {
             grouped(evaluation.words),
             grouped(evaluation.spelled),
         );
+        if let Some(hash) = &self.held_out_hash {
+            println!("held_out_hash {hash}");
+        }
         if let Some(dynamic) = &self.dynamic {
             println!(
                 "learning while reading: {:.4} bits per character, perplexity per word {:.1}, \

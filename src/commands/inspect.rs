@@ -7,6 +7,7 @@ use graphs::{
     changes::{Changes, changes},
     checkpoint::State,
     directory,
+    evaluate::documents_hash,
     job::Job,
     ledger::{Fate, Line},
     picture::{Dataflow, dot},
@@ -69,6 +70,7 @@ impl Inspect {
                 "account": manifest.account,
                 "counts": manifest.counts,
                 "models": manifest.models,
+                "held_out_hash": held_out_hash(&state.ledger),
                 "vocabulary": state.vocabulary.len(),
                 "pending_ids": state.pending.len(),
                 "documents": state.ledger,
@@ -87,6 +89,9 @@ impl Inspect {
             grouped(state.vocabulary.len().into()),
         );
         println!("weights_digest {}", manifest.weights_digest);
+        if let Some(hash) = held_out_hash(&state.ledger) {
+            println!("held_out_hash {hash}");
+        }
         for model in manifest.models.iter().filter(|_| manifest.models.len() > 1) {
             match model.record.set_aside {
                 Some(why) => println!("model {} {why}", model.name),
@@ -98,6 +103,13 @@ impl Inspect {
         }
         Ok(())
     }
+}
+
+/// Names the works that are never learnt; nothing if there are none.
+fn held_out_hash(ledger: &[Line]) -> Option<String> {
+    let held_out = ledger.iter().filter(|line| line.fate == Fate::HeldOut);
+    let mut ids = held_out.map(|line| line.entry.id.as_str()).peekable();
+    ids.peek().is_some().then(|| documents_hash(ids))
 }
 
 fn tell_changes(changes: &Changes, json: bool) -> anyhow::Result<()> {

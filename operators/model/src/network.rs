@@ -164,6 +164,17 @@ impl Network {
         self.output.replace(self.embedding.size()[0] as usize, placed)
     }
 
+    /// How many rows of the embedding the softmax reads: those that come first.
+    pub(crate) fn shared_rows(&self) -> usize {
+        if self.shape.tied { self.output.head_rows(self.rows()) } else { 0 }
+    }
+
+    /// Puts another table in place of the embedding, for one who knows which of its rows are which:
+    /// the softmax reads the first [`Network::shared_rows`].
+    pub(crate) fn replace_embedding(&mut self, table: Tensor) {
+        self.embedding = table.set_requires_grad(true);
+    }
+
     /// Puts back which rows learn.
     pub(crate) fn replace_learnable(&mut self, learnable: &Tensor) {
         self.learnable = Some(learnable.to_device(self.device));

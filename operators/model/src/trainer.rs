@@ -369,7 +369,7 @@ fn places(windows: &[Window], lanes: usize) -> Vec<Range<usize>> {
 
 /// The gradients of `loss`, each the parameter's own; zeros for those that it does not reach, as for
 /// a cluster of words none of which was to be predicted.
-fn gradients(loss: &Tensor, parameters: &[Parameter<'_>]) -> Result<Vec<Tensor>, Error> {
+pub(crate) fn gradients(loss: &Tensor, parameters: &[Parameter<'_>]) -> Result<Vec<Tensor>, Error> {
     let tensors: Vec<&Tensor> = parameters.iter().map(|parameter| parameter.tensor).collect();
     let gradients = Tensor::f_run_backward(&[loss], &tensors, false, false)
         .doing("could not compute the gradients")?;

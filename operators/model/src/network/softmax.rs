@@ -248,7 +248,8 @@ impl Output {
         Targets::place(targets, windows, cutoffs, device)
     }
 
-    fn head_rows(&self, rows: usize) -> usize {
+    /// How many of `rows` rows are in the head.
+    pub fn head_rows(&self, rows: usize) -> usize {
         self.clusters.as_ref().map_or(rows, |clusters| clusters.cutoffs[0].min(rows))
     }
 
