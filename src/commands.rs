@@ -11,7 +11,7 @@ pub mod run;
 pub mod steer;
 pub mod vectors;
 
-use graphs::{job::JobError, run::RunError, trained::TrainedError};
+use graphs::{job::JobError, peers::BadPlace, run::RunError, trained::TrainedError};
 use serde::Serialize;
 
 /// Whether the trouble is in what was asked for, rather than in doing it.
@@ -20,6 +20,8 @@ pub fn is_configuration(error: &anyhow::Error) -> bool {
         matches!(error, model::Error::Setting { .. } | model::Error::Mismatch { .. })
     };
     error.is::<JobError>()
+        || error.is::<BadPlace>()
+        || matches!(error.downcast_ref(), Some(RunError::Peers(error)) if error.is_configuration())
         || error.downcast_ref().is_some_and(setting)
         || matches!(error.downcast_ref(), Some(RunError::Model(error)) if setting(error))
         || matches!(error.downcast_ref(), Some(TrainedError::Model(error)) if setting(error))

@@ -26,6 +26,7 @@ const ADDITIONS: &str = "\u{3000},9,9,1287,記号,空白,*,*,*,*,\u{3000},\u{300
 pub struct Dictionary {
     pub(super) system: System,
     pub(super) additions: UserDictionary,
+    identity: String,
 }
 
 /// Why a dictionary could not be opened.
@@ -89,7 +90,13 @@ impl Dictionary {
         let additions = DictionaryBuilder::new((*system.metadata).clone())
             .build_user_dict_from_reader(ADDITIONS.as_bytes())
             .map_err(damaged)?;
-        Ok(Arc::new(Self { system, additions }))
+        let identity = compile::identity(&folder)?;
+        Ok(Arc::new(Self { system, additions, identity }))
+    }
+
+    /// What tells it from dictionaries that cut text into other words.
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// Where the dictionary's home is: what `SESERAGI_DICTIONARY` names; else the nearest
