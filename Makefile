@@ -1,12 +1,13 @@
 # Two commands: `make demo` and `make test`. Both set up what they need, and are safe to repeat.
 
-.PHONY: help demo test setup build check bench deny
+.PHONY: help demo test setup build check bench instructions deny
 
 help:
 	@echo "make demo    set up, build, run the whole job on the sample library, print a passage"
 	@echo "make test    set up, run all tests"
 	@echo "make check   formatting, lints and documentation, as CI has them"
 	@echo "make bench   set up, run the benchmarks of the stages"
+	@echo "make instructions  hold each stage's instructions against those kept (needs valgrind)"
 	@echo "make deny    licences and sources of all dependencies (needs cargo-deny)"
 
 setup:
@@ -28,6 +29,9 @@ check: setup
 
 bench: setup
 	cargo bench
+
+instructions: setup
+	scripts/count-instructions.sh
 
 deny:
 	cargo deny check licenses bans sources

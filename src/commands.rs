@@ -7,11 +7,16 @@ pub mod export;
 pub mod generate;
 pub mod inspect;
 pub mod plot;
+pub mod report;
 pub mod run;
 pub mod steer;
+pub mod tune;
 pub mod vectors;
 
-use graphs::{job::JobError, peers::BadPlace, run::RunError, trained::TrainedError};
+use graphs::{
+    job::JobError, peers::BadPlace, report::ReportError, run::RunError, trained::TrainedError,
+    tune::TuneError,
+};
 use serde::Serialize;
 
 /// Whether the trouble is in what was asked for, rather than in doing it.
@@ -26,6 +31,8 @@ pub fn is_configuration(error: &anyhow::Error) -> bool {
         || matches!(error.downcast_ref(), Some(RunError::Model(error)) if setting(error))
         || matches!(error.downcast_ref(), Some(TrainedError::Model(error)) if setting(error))
         || matches!(error.downcast_ref(), Some(TrainedError::NoSuchModel { .. }))
+        || matches!(error.downcast_ref(), Some(ReportError::Trained(TrainedError::Model(error))) if setting(error))
+        || matches!(error.downcast_ref(), Some(TuneError::Job(_) | TuneError::Changed { .. }))
 }
 
 /// Refuses names that no device has; whether this machine has the device is seen later.
@@ -37,6 +44,11 @@ pub fn device(name: &str) -> Result<String, model::Error> {
 pub fn print_json(answer: &impl Serialize) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(answer)?);
     Ok(())
+}
+
+/// A number of bytes for a reader.
+pub fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
 }
 
 /// A number with its thousands parted.

@@ -1,6 +1,7 @@
 //! One picture a quantity, over the whole life of a run: what is drawn. How is in [`drawing`].
 
 pub mod drawing;
+pub mod search;
 mod watch;
 
 use std::{
@@ -36,7 +37,7 @@ pub struct Figure {
 }
 
 /// One curve.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Line {
     /// What the legend calls it.
     pub label: String,
@@ -44,6 +45,10 @@ pub struct Line {
     pub colour: usize,
     /// Whether its points are marked: there are few, and it goes straight from one to the next.
     pub marked: bool,
+    /// Whether it is broken.
+    pub dashed: bool,
+    /// Whether it is thin and pale, to stand behind the others.
+    pub faint: bool,
     /// Its points, from left to right; all are finite.
     pub points: Vec<(f64, f64)>,
     /// Where values were that the picture does not hold: not finite, or far above all others.
@@ -74,7 +79,8 @@ pub fn plain(name: &str) -> String {
     name.chars().map(|letter| if "-+".contains(letter) { letter } else { plain(letter) }).collect()
 }
 
-const WORDS: &str = "ids learnt (words, and the characters of words that are spelled)";
+/// What the horizontal axis of a run's life is.
+pub const WORDS: &str = "ids learnt (words, and the characters of words that are spelled)";
 
 /// The pictures of some runs on common axes. One that would be empty is left out.
 pub fn figures(runs: &[Named]) -> Vec<Figure> {
@@ -108,6 +114,7 @@ pub fn figures(runs: &[Named]) -> Vec<Figure> {
                     marked: nth > 0,
                     points,
                     beyond,
+                    ..Line::default()
                 });
             }
         }
@@ -170,7 +177,7 @@ fn profiles(models: &[(String, &Curves)]) -> Figure {
         let points = profile.distances.iter().copied().zip(profile.norms.iter().copied());
         // A norm of nothing has no logarithm.
         let points = points.filter(|(_, norm)| norm.is_finite() && *norm > 0.0).collect();
-        Some(Line { label: model.clone(), colour, marked: false, points, beyond: Vec::new() })
+        Some(Line { label: model.clone(), colour, points, ..Line::default() })
     });
     Figure {
         name: "gradients",
@@ -192,7 +199,8 @@ fn repetition(models: &[(String, &Curves)], several: bool) -> Option<Figure> {
             if points.iter().all(|(_, value)| (0.0..=1.0).contains(value)) {
                 let name = name.replace('_', "-");
                 let label = if several { format!("{model}, {name}") } else { name };
-                lines.push(Line { label, colour: lines.len(), marked: true, points, beyond });
+                let (colour, marked) = (lines.len(), true);
+                lines.push(Line { label, colour, marked, points, beyond, ..Line::default() });
             }
         }
     }
@@ -208,7 +216,7 @@ fn repetition(models: &[(String, &Curves)], several: bool) -> Option<Figure> {
 }
 
 /// Points that can be drawn, and where those lie that are not finite.
-fn parted<'a>(points: impl IntoIterator<Item = &'a Point>) -> (Vec<(f64, f64)>, Vec<f64>) {
+pub fn parted<'a>(points: impl IntoIterator<Item = &'a Point>) -> (Vec<(f64, f64)>, Vec<f64>) {
     let points = points.into_iter().map(|point| (point.words as f64, point.value));
     let (drawn, beyond): (Vec<_>, Vec<_>) = points.partition(|(_, value)| value.is_finite());
     (drawn, beyond.into_iter().map(|(along, _)| along).collect())
@@ -218,7 +226,7 @@ fn parted<'a>(points: impl IntoIterator<Item = &'a Point>) -> (Vec<(f64, f64)>, 
 /// three times as far above the least value as nine tenths of every curve are. A curve that comes to
 /// ten times as much as the one in the middle has diverged, and is not asked. One that has fewer than
 /// ten points is never cut for its own sake.
-fn cut(lines: &mut [Line]) {
+pub fn cut(lines: &mut [Line]) {
     let values = |line: &Line| line.points.iter().map(|(_, value)| *value).collect::<Vec<_>>();
     let least = lines.iter().flat_map(values).fold(f64::INFINITY, f64::min);
     let usual = |line: &Line| {
@@ -329,7 +337,7 @@ mod tests {
     fn an_early_spike_is_cut_off_and_marked_and_a_curve_that_falls_is_not() {
         let line = |values: Vec<f64>| {
             let points = (0..).map(f64::from).zip(values).collect();
-            Line { label: String::new(), colour: 0, marked: false, points, beyond: Vec::new() }
+            Line { points, ..Line::default() }
         };
         let mut values = vec![5.0; 20];
         values[0] = 700.0;

@@ -17,14 +17,14 @@ use graphs::{
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use operators::fetch::Client;
 
-use crate::commands::grouped;
+use crate::{age::age, commands::grouped};
 
 /// How often the bars are drawn anew.
 const REFRESH: Duration = Duration::from_millis(200);
 
 /// The thread that shows.
 pub struct Progress {
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Option<Duration>>,
     board: Board,
 }
 
@@ -39,8 +39,18 @@ impl Progress {
             let begun = Instant::now();
             let step = Step::default();
             let told = Moment { chunks: 0, steps: 0, at: begun };
-            let mut shown =
-                Shown { screen, client, begun, known: 0, account: 0, words: 0, step, print, told };
+            let mut shown = Shown {
+                screen,
+                client,
+                begun,
+                first_step: None,
+                known: 0,
+                account: 0,
+                words: 0,
+                step,
+                print,
+                told,
+            };
             loop {
                 match events.recv_timeout(REFRESH) {
                     Ok(event) => {
@@ -52,6 +62,7 @@ impl Progress {
                 }
             }
             shown.clear();
+            shown.first_step
         };
         let thread = thread::Builder::new().name("progress".into()).spawn(show);
         Self { thread: thread.expect("a thread can be started"), board }
@@ -62,11 +73,10 @@ impl Progress {
         self.board.clone()
     }
 
-    /// Waits until everything was shown.
-    pub fn end(self) {
-        if let Err(panic) = self.thread.join() {
-            std::panic::resume_unwind(panic);
-        }
+    /// Waits until everything was shown; how long after its start the process took its first step,
+    /// if it took one.
+    pub fn end(self) -> Option<Duration> {
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
@@ -105,6 +115,7 @@ struct Shown {
     screen: Option<Bars>,
     client: Arc<OnceLock<Client>>,
     begun: Instant,
+    first_step: Option<Duration>,
     known: u64,
     account: u64,
     words: u64,
@@ -147,9 +158,10 @@ impl Shown {
                 ));
             }
             Event::Step(step) => {
-                if self.step.since.is_none() {
-                    let seconds = self.begun.elapsed().as_secs_f64();
-                    self.say(&format!("first step {seconds:.1} s after the start"));
+                if self.first_step.is_none() {
+                    let after = age().unwrap_or_else(|| self.begun.elapsed());
+                    self.first_step = Some(after);
+                    self.say(&format!("first step {:.2} s after the start", after.as_secs_f64()));
                 }
                 let at = &mut self.step;
                 let now = Instant::now();

@@ -113,6 +113,8 @@ fn tag(quantity: Quantity) -> &'static str {
         Quantity::HeldOutBits => "bits_per_character/held_out",
         Quantity::LearningRate => "learning_rate",
         Quantity::GradientNorm => "gradient_norm",
+        Quantity::ClippedShare => "clipped_share",
+        Quantity::Perplexity => "perplexity/held_out",
         Quantity::Throughput => "ids_per_second",
     }
 }

@@ -61,8 +61,10 @@ fn assert_close(one: f64, other: f64) {
 
 #[test]
 fn every_command_shows_an_example_and_refuses_what_it_does_not_know() {
-    let commands =
-        ["demo", "run", "export", "generate", "evaluate", "inspect", "plot", "vectors", "doctor"];
+    let commands = [
+        "demo", "run", "export", "generate", "evaluate", "inspect", "plot", "report", "vectors",
+        "doctor",
+    ];
     let overview = call(["--help"]).done();
     assert!(overview.contains("Exit codes: 0 done, 1 failed, 2 wrong usage"), "{overview}");
     for command in commands {

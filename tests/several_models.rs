@@ -138,6 +138,19 @@ fn a_job_that_ends_early_says_why_and_goes_on_when_it_may() {
     let spent = run(&path, &["stop.after_seconds=0.000001"]).json();
     assert_eq!(spent["weights_digest"], stopped["weights_digest"]);
     assert!(spent["stopped"]["seconds"].is_f64(), "{spent}");
+    // A limit in steps is looked at after each chunk, and the epoch that is open is learnt to its end:
+    // with epochs of one entry it is passed by what is left of that entry, no more than a chunk here.
+    let path_of_steps = job(folder, "steps", &[PLAIN]);
+    let steps = run(&path_of_steps, &["stop.after_steps=100", "flow.epoch_entries=1"]).json();
+    let reached = steps["stopped"]["steps"].as_u64().expect("it was the steps");
+    let directory = folder.join("steps");
+    let of_chunks: Vec<u64> = measured(&directory, "chunk")
+        .iter()
+        .map(|line| line["step"].as_u64().expect("a count"))
+        .collect();
+    let first_beyond = of_chunks.iter().position(|step| *step >= 100).expect("it was reached");
+    assert!(of_chunks.len() <= first_beyond + 2, "{of_chunks:?}");
+    assert_eq!(of_chunks.last(), Some(&reached));
     assert_eq!(run(&path, &[]).json()["weights_digest"], unbroken["weights_digest"]);
 
     // Steps so long that nothing gets better: patience ends it.

@@ -7,6 +7,7 @@
 //!
 //! A drain is the one command that is not done again: who starts a run anew wants it to go on.
 
+mod afloat;
 mod board;
 mod gauges;
 mod helm;

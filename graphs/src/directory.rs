@@ -55,6 +55,16 @@ impl RunDirectory {
     pub fn lock(path: &Path) -> Result<Self, DirectoryError> {
         let failed = |source| DirectoryError::File { path: path.into(), source };
         fs::create_dir_all(checkpoints(path)).map_err(failed)?;
+        Self::lock_folder(path)
+    }
+
+    /// The same for a folder without checkpoints, such as that of a search.
+    ///
+    /// # Errors
+    /// As [`Self::lock`].
+    pub fn lock_folder(path: &Path) -> Result<Self, DirectoryError> {
+        let failed = |source| DirectoryError::File { path: path.into(), source };
+        fs::create_dir_all(path).map_err(failed)?;
         let holder = path.join("lock");
         let mut lock = File::options()
             .create(true)
@@ -127,6 +137,11 @@ pub fn job(run: &Path) -> PathBuf {
 /// Where a run's pictures are.
 pub fn plots(run: &Path) -> PathBuf {
     run.join("plots")
+}
+
+/// Where the search for a run's settings is.
+pub fn search(run: &Path) -> PathBuf {
+    run.join("tune")
 }
 
 /// Where fetched pages are kept, unless the job names another folder.

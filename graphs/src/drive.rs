@@ -64,6 +64,10 @@ pub type Steering = Arc<dyn Fn(&Helm) -> io::Result<Box<dyn Any>> + Send + Sync>
 /// only has to be seldom enough to cost nothing.
 const PATROL: Duration = Duration::from_secs(2);
 
+/// Threads that read and write files for those that fetch. Few: each keeps memory of its own from
+/// what it has read, so that their number would show as memory that grows with the library.
+const READERS: usize = 4;
+
 /// The dictionary and the vectors of a job.
 pub(crate) struct Lexicon {
     pub dictionary: Arc<Dictionary>,
@@ -235,6 +239,7 @@ fn flow<T: Send>(
 pub(crate) fn runtime() -> Result<Runtime, RunError> {
     Builder::new_multi_thread()
         .worker_threads(2)
+        .max_blocking_threads(READERS)
         .thread_name("fetch")
         .enable_all()
         .build()

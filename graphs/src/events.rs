@@ -97,6 +97,10 @@ pub struct ChunkLearnt {
     pub step: u64,
     /// Mean norm of the gradient before clipping.
     pub gradient_norm: f64,
+    /// The largest of them.
+    pub gradient_norm_max: f64,
+    /// Share of the steps whose gradient was clipped.
+    pub clipped_share: f64,
     /// The learning rate of the last step.
     pub learning_rate: f64,
     /// Ids trained on in a second, all sweeps counted.

@@ -48,6 +48,8 @@ pub struct Exported {
     pub characters: u64,
     /// Words of the documents.
     pub words: u64,
+    /// Bytes of the pages that were under way at once, at most.
+    pub most_bytes_in_flight: u64,
     /// Seconds from the start of the river to the last file's end.
     pub seconds: f64,
     /// The files written.
@@ -82,6 +84,7 @@ pub fn export(
         told: Vec::new(),
         drawn: None,
     };
+    let gauges = past.helm.gauges().clone();
     let before = Before { past, vocabulary: Vocabulary::default(), cutter };
     train(&job, reins, lexicon, before, move |seat: &Seat| {
         let mut exported = Exported::default();
@@ -112,6 +115,7 @@ pub fn export(
             }
         }
         exported.files = writer.finish()?;
+        (_, exported.most_bytes_in_flight) = gauges.bytes_in_flight();
         exported.seconds = begun.elapsed().as_secs_f64();
         Ok(exported)
     })

@@ -8,6 +8,7 @@ pub mod source;
 mod stop;
 mod tables;
 mod trigger;
+pub mod tune;
 mod workers;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub use tables::{
     Vectors, Vocabulary,
 };
 pub use trigger::{Moment, NoTrigger, Trigger};
+pub use tune::Tune;
 
 /// Why a job cannot be run as written.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,14 @@ pub enum JobError {
     Model {
         /// The model.
         name: String,
+        /// What is wrong, and what may have been meant.
+        message: String,
+    },
+    /// A range of a search of which a value cannot be used.
+    #[error("could not use job: `{key}`: {message}")]
+    Range {
+        /// The range's key.
+        key: String,
         /// What is wrong, and what may have been meant.
         message: String,
     },
@@ -121,6 +131,8 @@ pub struct Job {
     pub stop: Stop,
     /// What the run tells of itself.
     pub report: Report,
+    /// What a search tries.
+    pub tune: Tune,
     /// Which of the job's processes this is, if it has several: the command line's to say.
     #[serde(skip)]
     pub place: Option<Place>,
@@ -150,6 +162,7 @@ impl Default for Job {
             plots: Plots::default(),
             stop: Stop::default(),
             report: Report::default(),
+            tune: Tune::default(),
             place: None,
         }
     }
@@ -270,6 +283,7 @@ impl Job {
         }
         models::check_names(&self.model)?;
         self.model.iter().try_for_each(|model| self.check_model(model))?;
+        self.check_tune()?;
         source::check(&self.source)
     }
 

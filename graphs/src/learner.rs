@@ -9,6 +9,7 @@ mod bookkeeping;
 mod committer;
 mod gauging;
 pub mod halving;
+mod probing;
 pub mod pupil;
 pub mod reservoir;
 mod teach;
@@ -38,6 +39,7 @@ use crate::{
 };
 use committer::{Committer, Request};
 use halving::Halving;
+pub use probing::Probe;
 pub use pupil::Pupil;
 use reservoir::Provenance;
 
@@ -101,6 +103,8 @@ pub struct Learner {
     pub held_out: HeldOut,
     /// When they were last scored during the run, or this process began.
     pub evaluated: Moment,
+    /// When to measure gradients and parameters.
+    pub probe: Probe,
     /// When to end before the catalogue does.
     pub stop: Stop,
     /// How a search is cut, if this is one.
@@ -191,6 +195,7 @@ impl Learner {
         self.found()?;
         let mut committer = Committer::start(&self);
         let (mut committed, mut committed_at) = (last, self.moment());
+        self.probe.begin(committed_at);
         let mut learnt = last;
         // Whether all lessons taken belong to closed epochs: only then can a commit be made.
         let mut at_a_cut = true;
@@ -241,7 +246,12 @@ impl Learner {
         };
         let stopped = self.stop.reason(&self.reached()).filter(|_| !complete);
         let ended = complete || stopped.is_some();
-        let evaluations = if ended { self.evaluate(usize::MAX)? } else { Vec::new() };
+        // A search never looks at what is held out: it is scored once the search is over.
+        let scores = ended && self.halving.is_none();
+        let evaluations = if scores { self.evaluate(usize::MAX)? } else { Vec::new() };
+        if scores {
+            self.profile_at_the_end()?;
+        }
         // To have read the catalogue to its end is worth a commit: what comes later is a change.
         // The epoch after the last one is empty, and closed as well.
         let news = learnt.filter(|epoch| complete && self.counts.completed != Some(*epoch));

@@ -27,7 +27,7 @@ use timely::{
     },
 };
 
-use crate::control::{Helm, Stage};
+use crate::control::{Gauges, Helm, Stage};
 
 /// The worker that everything after the weir runs on.
 pub const OWNER: u64 = 0;
@@ -100,11 +100,16 @@ pub fn river<'scope>(
 pub fn follow<C: Container>(
     end: Stream<'_, Epoch, C>,
     learnt: &ProbeHandle<Epoch>,
+    gauges: &Gauges,
     catalogue: Option<Waker>,
 ) {
+    let gauges = gauges.clone();
     end.probe_with(learnt).inspect_core(move |event| {
-        if let (Err(_frontier), Some(catalogue)) = (event, &catalogue) {
-            catalogue.wake();
+        if let Err(frontier) = event {
+            gauges.learnt(frontier.first().copied());
+            if let Some(catalogue) = &catalogue {
+                catalogue.wake();
+            }
         }
     });
 }

@@ -13,7 +13,7 @@ use crate::{
     events::Event,
     job::{Job, Model, Moment, Source},
     learner::{
-        Finished, Learner, LearnerError, Pupil, halving::Halving, pupil::Record,
+        Finished, Learner, LearnerError, Probe, Pupil, halving::Halving, pupil::Record,
         reservoir::Provenance,
     },
     ledger::{Account, Fate, Line},
@@ -34,8 +34,11 @@ pub fn run(job: &Job, reins: &Reins) -> Result<Finished, RunError> {
     run_halving(job, None, reins)
 }
 
-/// The same, the worse half of the models set aside at the end of each rung.
-pub(crate) fn run_halving(
+/// The same, the worse half of the models set aside at the end of each rung if it is one of a search.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_halving(
     job: &Job,
     halving: Option<Halving>,
     reins: &Reins,
@@ -158,6 +161,7 @@ fn begin(
             steps: pupils.iter().map(|pupil| pupil.record.steps).max().unwrap_or_default(),
             at: Instant::now(),
         },
+        probe: Probe::of(job.report),
         pupils,
         threads: job.threads(),
         state,

@@ -55,7 +55,7 @@ pub fn training(
 
     let (words, rejects) = river(scope, tools, spring, &learnt);
     let lessons = words.admit(vocabulary, admission).chunk(cutter, drain);
-    follow(lessons.train(rejects, OWNER, desk), &learnt, waker);
+    follow(lessons.train(rejects, OWNER, desk), &learnt, tools.helm.gauges(), waker);
     learnt
 }
 

@@ -12,8 +12,9 @@
 
 mod transcript;
 
-use std::collections::HashMap;
+use std::{num::NonZeroU32, ops::Range};
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 pub use transcript::Transcript;
 
@@ -39,9 +40,22 @@ pub struct Admission {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vocabulary {
     surfaces: Vec<Box<str>>,
-    ids: HashMap<Box<str>, u32>,
-    // Of words that are in the table and of those that are not yet.
-    counts: HashMap<Box<str>, u64>,
+    // Words that are in the table, and those that were only counted yet.
+    words: FxHashMap<Box<str>, Word>,
+}
+
+/// What is known of a word: looked up once for each distinct word of a document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Word {
+    // Never that of a document's end, which is 0.
+    id: Option<NonZeroU32>,
+    count: u64,
+}
+
+impl Word {
+    fn id(self) -> Option<u32> {
+        self.id.map(NonZeroU32::get)
+    }
 }
 
 /// A text in ids.
@@ -59,11 +73,14 @@ impl Vocabulary {
         surfaces: impl IntoIterator<Item = String>,
         counts: impl IntoIterator<Item = (String, u64)>,
     ) -> Self {
-        let surfaces: Vec<Box<str>> = surfaces.into_iter().map(String::into_boxed_str).collect();
-        let ids = surfaces.iter().cloned().zip(SURFACES..).collect();
-        let counts =
-            counts.into_iter().map(|(surface, count)| (surface.into_boxed_str(), count)).collect();
-        Self { surfaces, ids, counts }
+        let mut vocabulary = Self::default();
+        for surface in surfaces {
+            vocabulary.append(&surface);
+        }
+        for (surface, count) in counts {
+            vocabulary.count(&surface, count);
+        }
+        vocabulary
     }
 
     /// How many ids there are.
@@ -83,12 +100,13 @@ impl Vocabulary {
 
     /// How often each word was seen, in no particular order.
     pub fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.counts.iter().map(|(surface, count)| (surface.as_ref(), *count))
+        let counted = self.words.iter().filter(|(_, word)| word.count > 0);
+        counted.map(|(surface, word)| (surface.as_ref(), word.count))
     }
 
     /// The id of a surface.
     pub fn id(&self, surface: &str) -> Option<u32> {
-        self.ids.get(surface).copied()
+        self.words.get(surface)?.id()
     }
 
     /// The surface with this id, if the id is one of a surface.
@@ -99,27 +117,31 @@ impl Vocabulary {
 
     /// Appends a surface, unless it is there already; its id.
     pub fn append(&mut self, surface: &str) -> u32 {
-        if let Some(id) = self.id(surface) {
-            return id;
+        let next = self.len();
+        let id = self.with(surface, |word| *word.id.get_or_insert(numbered(next)));
+        if id.get() == next {
+            self.surfaces.push(surface.into());
         }
-        let id = self.len();
-        self.surfaces.push(surface.into());
-        self.ids.insert(surface.into(), id);
-        id
+        id.get()
     }
 
     /// Counts `times` more occurrences of a word; how many there are now.
     pub fn count(&mut self, surface: &str, times: u64) -> u64 {
-        match self.counts.get_mut(surface) {
-            Some(count) => {
-                *count += times;
-                *count
-            }
-            None => {
-                self.counts.insert(surface.into(), times);
-                times
-            }
+        self.with(surface, |word| {
+            word.count += times;
+            word.count
+        })
+    }
+
+    /// Changes what is known of a word; it is known from now on.
+    fn with<T>(&mut self, surface: &str, change: impl FnOnce(&mut Word) -> T) -> T {
+        if let Some(word) = self.words.get_mut(surface) {
+            return change(word);
         }
+        let mut word = Word::default();
+        let changed = change(&mut word);
+        self.words.insert(surface.into(), word);
+        changed
     }
 
     /// A document of which `distinct` are the distinct words and `keys` point into them, counted,
@@ -135,28 +157,39 @@ impl Vocabulary {
         for key in keys {
             times[*key as usize] += 1;
         }
+        let mut ids = Vec::with_capacity(times.len());
         for (surface, times) in distinct.clone().zip(times) {
-            let count = self.count(surface, times);
-            if count >= admission.minimum_count && self.len() < admission.limit {
-                self.append(surface);
+            let next = self.len();
+            let id = self.with(surface, |word| {
+                word.count += times;
+                if word.count >= admission.minimum_count && next < admission.limit {
+                    word.id.get_or_insert(numbered(next));
+                }
+                word.id()
+            });
+            if id == Some(next) {
+                self.surfaces.push(surface.into());
             }
+            ids.push(id);
         }
+        // Only words bring words into the table so far, so those ids hold for the whole document.
         let mut needed = Vec::new();
-        let spellings: Vec<Vec<u32>> = distinct
-            .map(|surface| match self.id(surface) {
-                Some(id) => vec![id],
+        let mut spellings = Spellings::default();
+        for (surface, id) in distinct.zip(ids) {
+            spellings.add(|ids| match id {
+                Some(id) => ids.push(id),
                 None => {
                     needed.extend(surface.chars());
-                    self.spell(surface, self.len())
+                    self.spell_into(surface, self.len(), ids);
                 }
-            })
-            .collect();
+            });
+        }
         for character in needed {
             if self.len() < admission.limit {
                 self.append(character.encode_utf8(&mut [0; 4]));
             }
         }
-        join(keys, &spellings)
+        spellings.join(keys)
     }
 
     /// The same without counting or admitting: how a text is written that is only scored. Only ids
@@ -167,19 +200,25 @@ impl Vocabulary {
         distinct: impl Iterator<Item = &'a str>,
         rows: u32,
     ) -> Encoded {
-        let spellings: Vec<Vec<u32>> = distinct
-            .map(|surface| match self.id(surface).filter(|id| *id < rows) {
-                Some(id) => vec![id],
-                None => self.spell(surface, rows),
-            })
-            .collect();
-        join(keys, &spellings)
+        let mut spellings = Spellings::default();
+        for surface in distinct {
+            spellings.add(|ids| match self.id(surface).filter(|id| *id < rows) {
+                Some(id) => ids.push(id),
+                None => self.spell_into(surface, rows, ids),
+            });
+        }
+        spellings.join(keys)
     }
 
     /// The ids below `rows` that spell a surface: characters where the table has them, bytes where
     /// it does not.
     pub fn spell(&self, surface: &str, rows: u32) -> Vec<u32> {
         let mut ids = Vec::new();
+        self.spell_into(surface, rows, &mut ids);
+        ids
+    }
+
+    fn spell_into(&self, surface: &str, rows: u32, ids: &mut Vec<u32>) {
         for character in surface.chars() {
             let mut utf8 = [0; 4];
             let character = &*character.encode_utf8(&mut utf8);
@@ -188,7 +227,6 @@ impl Vocabulary {
                 None => ids.extend(character.bytes().map(|byte| BYTES + u32::from(byte))),
             }
         }
-        ids
     }
 
     /// What the surface with this id is made of: the ids of its characters that came before it, else
@@ -228,14 +266,35 @@ impl Vocabulary {
     }
 }
 
-fn join(keys: &[u32], spellings: &[Vec<u32>]) -> Encoded {
-    let mut encoded = Encoded { ids: Vec::with_capacity(keys.len()), spelled: 0 };
-    for key in keys {
-        let spelling = &spellings[*key as usize];
-        encoded.spelled += u64::from(spelling.len() != 1);
-        encoded.ids.extend_from_slice(spelling);
+fn numbered(id: u32) -> NonZeroU32 {
+    NonZeroU32::new(id).expect("surfaces come after what has the id 0")
+}
+
+/// How each distinct word of a document is written, all in one list.
+#[derive(Default)]
+struct Spellings {
+    ids: Vec<u32>,
+    places: Vec<Range<usize>>,
+}
+
+impl Spellings {
+    /// Adds the next word, which `write` writes.
+    fn add(&mut self, write: impl FnOnce(&mut Vec<u32>)) {
+        let start = self.ids.len();
+        write(&mut self.ids);
+        self.places.push(start..self.ids.len());
     }
-    encoded
+
+    /// The words that `keys` point to.
+    fn join(&self, keys: &[u32]) -> Encoded {
+        let mut encoded = Encoded { ids: Vec::with_capacity(keys.len()), spelled: 0 };
+        for key in keys {
+            let spelling = &self.ids[self.places[*key as usize].clone()];
+            encoded.spelled += u64::from(spelling.len() != 1);
+            encoded.ids.extend_from_slice(spelling);
+        }
+        encoded
+    }
 }
 
 #[cfg(test)]

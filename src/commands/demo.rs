@@ -29,9 +29,9 @@ impl Demo {
     pub fn execute(self) -> anyhow::Result<()> {
         let job = Job::parse(Path::new("jobs/demo.toml"), JOB, &[])?;
         let begun = Instant::now();
-        let finished = run::watched(&job)?;
-        run::tell(&job, &finished, begun.elapsed())?;
-        if !finished.complete {
+        let watched = run::watched(&job)?;
+        run::tell(&job, &watched, begun.elapsed())?;
+        if !watched.finished.complete {
             return Ok(());
         }
         let trained = Trained::open(&job.directory, &job.train.device)?;

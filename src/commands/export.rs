@@ -11,7 +11,7 @@ use graphs::{
     job::Job,
 };
 
-use super::{grouped, print_json, run::reins};
+use super::{grouped, mebibytes, print_json, run::reins};
 use crate::signals;
 
 /// Runs a job's river without the trainer and writes the tokenized stream to files
@@ -68,12 +68,13 @@ impl Export {
             return print_json(&exported);
         }
         println!(
-            "{} pages, {} characters, {} words in {:.2} s; {} rejected",
+            "{} pages, {} characters, {} words in {:.2} s; {} rejected; {} under way at most",
             grouped(exported.pages),
             grouped(exported.characters),
             grouped(exported.words),
             exported.seconds,
             grouped(exported.rejected),
+            mebibytes(exported.most_bytes_in_flight),
         );
         for file in &exported.files {
             println!("{}", file.display());

@@ -32,21 +32,23 @@ pub struct Inspect {
     changes: bool,
     /// Draws the dataflow and the network as they are built, in DOT, the language of Graphviz
     #[arg(long, conflicts_with_all = ["changes", "json"])]
-    graph: bool,
+    pub graph: bool,
     /// Prints everything as JSON
     #[arg(long)]
     json: bool,
 }
 
 impl Inspect {
-    /// Looks and prints.
+    /// Draws the dataflow and the network, which needs the model.
+    pub fn draw(&self) -> anyhow::Result<()> {
+        let trained = Trained::open(&self.run, "cpu")?;
+        let job = Job::read(&directory::job(&self.run), &[])?;
+        print!("{}", dot(&Dataflow::of(&job)?, Some(&trained.network)));
+        Ok(())
+    }
+
+    /// Looks and prints everything but the graph.
     pub fn execute(self) -> anyhow::Result<()> {
-        if self.graph {
-            let trained = Trained::open(&self.run, "cpu")?;
-            let job = Job::read(&directory::job(&self.run), &[])?;
-            print!("{}", dot(&Dataflow::of(&job)?, Some(&trained.network)));
-            return Ok(());
-        }
         let Looked { path, manifest, passed_over } = look(&self.run)?;
         let state = State::read(&path)?;
         if self.changes {

@@ -13,7 +13,7 @@ use graphs::{
     learner::{Finished, ModelFinished},
     ledger::Account,
     peers::{self, BadPlace, Place},
-    run::{Reins, run},
+    run::{Reins, RunError, run},
 };
 use serde_json::json;
 
@@ -90,11 +90,11 @@ impl Run {
             return self.follow(&job, &place);
         }
         let begun = Instant::now();
-        let finished = watched(&job)?;
+        let watched = watched(&job)?;
         if self.json {
-            print_outcome(&job, &finished)
+            print_outcome(&job, &watched)
         } else {
-            tell(&job, &finished, begun.elapsed())
+            tell(&job, &watched, begun.elapsed())
         }
     }
 
@@ -119,11 +119,28 @@ impl Run {
     }
 }
 
+/// What was seen of a job from its start to its end.
+pub struct Watched {
+    /// What it came to.
+    pub finished: Finished,
+    /// How long after its start the process took its first step, if it took one.
+    pub first_step: Option<Duration>,
+}
+
 /// Runs a job while its progress is shown.
-pub fn watched(job: &Job) -> anyhow::Result<Finished> {
-    model::device::keep_freed_memory();
+pub fn watched(job: &Job) -> anyhow::Result<Watched> {
     let drain = Arc::new(AtomicBool::new(false));
     signals::drain_on_signal(Arc::clone(&drain))?;
+    watched_by(job, drain, run)
+}
+
+/// The same by a runner, until it has ended or `drain` is set.
+pub fn watched_by(
+    job: &Job,
+    drain: Arc<AtomicBool>,
+    run: impl FnOnce(&Job, &Reins) -> Result<Finished, RunError>,
+) -> anyhow::Result<Watched> {
+    model::device::keep_freed_memory();
     let (mut reins, progress) = reins(drain, job);
     reins.steering = Some(Server::steering(View {
         directory: job.directory.clone(),
@@ -134,11 +151,11 @@ pub fn watched(job: &Job) -> anyhow::Result<Finished> {
     let plots = Watch::start(job);
     let finished = run(job, &reins);
     drop(reins);
-    progress.end();
+    let first_step = progress.end();
     if let Some(plots) = plots {
         plots.end();
     }
-    Ok(finished?)
+    Ok(Watched { finished: finished?, first_step })
 }
 
 /// Reins for a job, and what shows how it goes until they are dropped.
@@ -150,13 +167,15 @@ pub fn reins(drain: Arc<AtomicBool>, job: &Job) -> (Reins, Progress) {
     (Reins { events, drain, client, steering: None, lister }, progress)
 }
 
-fn print_outcome(job: &Job, finished: &Finished) -> anyhow::Result<()> {
+fn print_outcome(job: &Job, watched: &Watched) -> anyhow::Result<()> {
+    let Watched { finished, first_step } = watched;
     print_json(&json!({
         "directory": job.directory,
         "complete": finished.complete,
         "epoch": finished.epoch,
         "steps": finished.steps,
         "chunks": finished.counts.next_chunk,
+        "first_step_seconds": first_step.map(|after| after.as_secs_f64()),
         "weights_digest": finished.weights_digest,
         "account": finished.account,
         "held_out": finished.evaluation(),
@@ -181,7 +200,8 @@ pub fn summed(account: &Account) -> String {
 }
 
 /// Tells the outcome in words.
-pub fn tell(job: &Job, finished: &Finished, elapsed: Duration) -> anyhow::Result<()> {
+pub fn tell(job: &Job, watched: &Watched, elapsed: Duration) -> anyhow::Result<()> {
+    let Watched { finished, first_step } = watched;
     let account = &finished.account;
     let how = match finished.stopped {
         Some(why) => format!("stopped, because {why};"),
@@ -189,8 +209,11 @@ pub fn tell(job: &Job, finished: &Finished, elapsed: Duration) -> anyhow::Result
         None => "drained, to be gone on with by the next run:".into(),
     };
     println!("{how} {}: {}", job.directory.display(), summed(account));
+    let first_step = first_step.map_or(String::new(), |after| {
+        format!(", the first step after {:.2} s", after.as_secs_f64())
+    });
     println!(
-        "learnt {} words ({} characters) in {} chunks and {} steps, {:.0} s in this process",
+        "learnt {} words ({} characters) in {} chunks and {} steps, {:.0} s in this process{first_step}",
         grouped(account.words),
         grouped(account.characters),
         grouped(finished.counts.next_chunk),

@@ -8,7 +8,7 @@ use graphs::{control::Command, job::Source};
 use serde_json::{Value, json};
 use toml::Table;
 
-use super::{grouped, print_json};
+use super::{grouped, mebibytes, print_json};
 use crate::client::{self, Given, Stand};
 
 /// Which run is addressed.
@@ -221,8 +221,12 @@ fn tell(run: &Path, status: &Value) {
         status["process"]
     );
     println!(
-        "epochs     {} in flight, next {}, committed up to {}",
-        epochs["in_flight"], epochs["next"], status["committed"]
+        "epochs     {} in flight ({} of pages, {} at most), next {}, committed up to {}",
+        epochs["in_flight"],
+        mebibytes(epochs["bytes"].as_u64().unwrap_or_default()),
+        mebibytes(epochs["most_bytes"].as_u64().unwrap_or_default()),
+        epochs["next"],
+        status["committed"]
     );
     let processes = status["processes"].as_array().map_or(1, Vec::len);
     println!(

@@ -10,8 +10,17 @@ use plotters::{
 
 use super::{Figure, Line};
 
-/// Width and height of a picture in pixels.
-const SIZE: (u32, u32) = (1200, 720);
+/// How a figure is dressed.
+#[derive(Clone, Copy, Debug)]
+pub struct Dress {
+    /// Width and height in pixels.
+    pub size: (u32, u32),
+    /// Whether it tells its title and what its colours mean. On a page it need not: the page does.
+    pub stands_alone: bool,
+}
+
+/// As a picture in a file of its own.
+const ALONE: Dress = Dress { size: (1200, 720), stands_alone: true };
 
 /// Colours that people tell apart however they see colours, and that a printer keeps apart
 /// (Okabe and Ito 2008; black and yellow left out).
@@ -23,27 +32,49 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(86, 180, 233),
     RGBColor(230, 159, 0),
 ];
-const INK: RGBColor = RGBColor(51, 51, 51);
-const GRID: RGBColor = RGBColor(229, 229, 229);
+/// The number of a colour that none of the curves has: for what people wrote.
+pub const HUMAN: usize = usize::MAX;
+
+/// The colour of a number; there are six, and then they come again.
+pub fn colour(number: usize) -> RGBColor {
+    if number == HUMAN { GREY } else { COLOURS[number % COLOURS.len()] }
+}
+
+const GREY: RGBColor = RGBColor(128, 128, 128);
+/// The colour of letters and axes.
+pub const INK: RGBColor = RGBColor(51, 51, 51);
+/// The colour of lines that only guide the eye.
+pub const GRID: RGBColor = RGBColor(229, 229, 229);
+/// What it is drawn on.
+pub const PAPER: RGBColor = WHITE;
 
 /// From so many points on, a curve is a smoothed line over its faint points.
 const MANY: usize = 40;
 
 /// Draws a figure as SVG.
 pub fn svg(figure: &Figure) -> Result<String, String> {
+    dressed(figure, ALONE)
+}
+
+/// Draws a figure as SVG, in another dress than that of a file.
+pub fn dressed(figure: &Figure, dress: Dress) -> Result<String, String> {
     let mut text = String::new();
-    draw(&SVGBackend::with_string(&mut text, SIZE).into_drawing_area(), figure)?;
+    draw(&SVGBackend::with_string(&mut text, dress.size).into_drawing_area(), figure, dress)?;
     Ok(text)
 }
 
 /// Draws a figure as PNG into a file.
 pub fn png(figure: &Figure, path: &Path) -> Result<(), String> {
-    draw(&BitMapBackend::new(path, SIZE).into_drawing_area(), figure)
+    draw(&BitMapBackend::new(path, ALONE.size).into_drawing_area(), figure, ALONE)
 }
 
-fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, figure: &Figure) -> Result<(), String> {
+fn draw<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    figure: &Figure,
+    dress: Dress,
+) -> Result<(), String> {
     with_letters();
-    paint(area, figure).map_err(|error| format!("could not draw {}: {error}", figure.name))
+    paint(area, figure, dress).map_err(|error| format!("could not draw {}: {error}", figure.name))
 }
 
 /// The letters travel with the program: the machine may have none.
@@ -62,6 +93,7 @@ fn with_letters() {
 fn paint<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     figure: &Figure,
+    dress: Dress,
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
     let height = |value: f64| if figure.logarithmic { value.log10() } else { value };
     let all = || figure.lines.iter().flat_map(|line| &line.points);
@@ -71,17 +103,17 @@ fn paint<B: DrawingBackend>(
         bottom = bottom.min(0.0);
         bottom = if all().all(|point| point.1 >= 0.0) { 0.0 } else { bottom };
     }
-    let left = if figure.logarithmic { left } else { left.min(0.0) };
+    let left = left.min(0.0);
 
-    area.fill(&WHITE)?;
+    area.fill(&PAPER)?;
     let text = |size: i32| ("sans-serif", size).into_font().color(&INK);
-    let mut chart = ChartBuilder::on(area)
-        .margin(18)
-        .margin_right(36)
-        .caption(figure.title, ("sans-serif", 28, FontStyle::Bold).into_font().color(&INK))
-        .x_label_area_size(64)
-        .y_label_area_size(96)
-        .build_cartesian_2d(left..right, bottom..top)?;
+    let mut builder = ChartBuilder::on(area);
+    builder.margin(18).margin_right(36).x_label_area_size(64).y_label_area_size(96);
+    if dress.stands_alone {
+        let bold = ("sans-serif", 28, FontStyle::Bold).into_font().color(&INK);
+        builder.caption(figure.title, bold);
+    }
+    let mut chart = builder.build_cartesian_2d(left..right, bottom..top)?;
     let logarithmic = figure.logarithmic;
     let beyond = figure.lines.iter().any(|line| !line.beyond.is_empty());
     let unit = format!("{}{}", figure.unit, if beyond { " (▲ beyond)" } else { "" });
@@ -98,11 +130,11 @@ fn paint<B: DrawingBackend>(
         .axis_desc_style(text(19))
         .axis_style(INK.mix(0.6))
         .bold_line_style(GRID)
-        .light_line_style(WHITE.mix(0.0))
+        .light_line_style(PAPER.mix(0.0))
         .draw()?;
 
     for line in &figure.lines {
-        let colour = COLOURS[line.colour % COLOURS.len()];
+        let colour = colour(line.colour);
         let points: Vec<(f64, f64)> =
             line.points.iter().map(|(along, value)| (*along, height(*value))).collect();
         let thick = colour.stroke_width(3);
@@ -116,10 +148,15 @@ fn paint<B: DrawingBackend>(
         };
         // What is held out and shares a model's colour is told apart by its marks.
         let marks = line.marked || points.len() == 1;
-        if line.marked {
-            chart.draw_series(LineSeries::new(curve, colour.mix(0.7).stroke_width(2)))?;
+        let stroke = match (line.marked, line.faint) {
+            (_, true) => colour.mix(0.6).stroke_width(2),
+            (true, _) => colour.mix(0.7).stroke_width(2),
+            _ => thick,
+        };
+        if line.dashed {
+            chart.draw_series(DashedLineSeries::new(curve, 9, 6, stroke))?;
         } else {
-            chart.draw_series(LineSeries::new(curve, thick))?;
+            chart.draw_series(LineSeries::new(curve, stroke))?;
         }
         if marks {
             let dots = points.iter().map(|point| Circle::new(*point, 5, colour.filled()));
@@ -130,15 +167,15 @@ fn paint<B: DrawingBackend>(
         chart.draw_series(
             beyond.map(|along| TriangleMarker::new((*along, edge), 7, colour.filled())),
         )?;
-        if !line.label.is_empty() {
+        if dress.stands_alone && !line.label.is_empty() {
             legend(&mut chart, line, colour)?;
         }
     }
-    if figure.lines.iter().any(|line| !line.label.is_empty()) {
+    if dress.stands_alone && figure.lines.iter().any(|line| !line.label.is_empty()) {
         chart
             .configure_series_labels()
             .position(SeriesLabelPosition::UpperRight)
-            .background_style(WHITE.mix(0.85))
+            .background_style(PAPER.mix(0.85))
             .border_style(GRID)
             .label_font(text(17))
             .margin(14)
@@ -223,9 +260,20 @@ fn short(value: f64) -> String {
     format!("{digits}{unit}")
 }
 
-/// A power of ten, given its logarithm.
-fn power(logarithm: f64) -> String {
-    format!("{:.0e}", 10_f64.powf(logarithm))
+/// A power of ten, given its logarithm: 10⁻³; between two of them, 3.2·10⁻³.
+pub fn power(logarithm: f64) -> String {
+    let exponent = (logarithm + 0.002).floor(); // 9.96 would be told as 10.0
+    let mantissa = 10_f64.powf(logarithm - exponent);
+    let raised = |digit: char| match digit {
+        '-' => '⁻',
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        digit => char::from_u32('⁰' as u32 + digit as u32 - '0' as u32).expect("a raised digit"),
+    };
+    let power: String = format!("{exponent:.0}").chars().map(raised).collect();
+    let factor = if mantissa < 1.05 { String::new() } else { format!("{mantissa:.1}·") };
+    format!("{factor}10{power}")
 }
 
 #[cfg(test)]
@@ -237,7 +285,10 @@ mod tests {
         let shown =
             [0.0, 0.002, 7.25, 9000.0, 25_000.0, 1_500_000.0, 3e9, 0.00003, -0.00000].map(short);
         assert_eq!(shown, ["0", "0.002", "7.25", "9000", "25k", "1.5M", "3G", "3.0e-5", "0"]);
-        assert_eq!([0.0, -3.0].map(power), ["1e0", "1e-3"]);
+        assert_eq!(
+            [0.0, -3.0, 12.0, 0.5, 0.999].map(power),
+            ["10⁰", "10⁻³", "10¹²", "3.2·10⁰", "10¹"]
+        );
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub fn text(status: &Status) -> String {
     family("epoch_next", "gauge", "The first epoch that is not open yet.", one(next));
     let in_flight = epochs.in_flight as f64;
     family("epochs_in_flight", "gauge", "Epochs opened and not learnt.", one(in_flight));
+    let bytes = epochs.bytes as f64;
+    family("in_flight_bytes", "gauge", "Bytes of pages fetched and not learnt.", one(bytes));
+    let most = epochs.most_bytes as f64;
+    family("in_flight_bytes_most", "gauge", "The most that those bytes were.", one(most));
     let help = "Records that have left a stage in this process.";
     let records = status.stages.iter().map(|(name, count)| (label("stage", name), *count as f64));
     family("stage_records_total", "counter", help, records.collect());

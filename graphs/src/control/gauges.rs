@@ -11,11 +11,11 @@ use std::{
     thread::Thread,
 };
 
-use operators::{Batches, Epoch, fetch, record::Record};
+use operators::{Batches, Epoch, batch::Batch, fetch, record::Record};
 use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::Inspect;
 
-use super::status::Fetch;
+use super::{afloat::Afloat, status::Fetch};
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,8 @@ pub struct Reading {
     pub records: [u64; Stage::ALL.len()],
     /// Processor time of each of its workers, in seconds.
     pub busy_seconds: Vec<f64>,
+    /// Bytes of its pages that are not learnt, and how many there were at most.
+    pub bytes_in_flight: (u64, u64),
     /// How fetching goes.
     pub fetch: Fetch,
 }
@@ -90,6 +92,7 @@ struct Shared {
     records: [AtomicU64; Stage::ALL.len()],
     // The first epoch that the weir has not let through.
     gathered: AtomicU64,
+    afloat: Afloat,
     // By number: each worker's thread, and where the system tells of it.
     workers: Mutex<Vec<(usize, Thread, PathBuf)>>,
     // By process: what each of the others has told last.
@@ -105,9 +108,14 @@ impl Gauges {
     ) -> Batches<'scope, R> {
         let shared = Arc::clone(&self.shared);
         records.inspect_core(move |event| match event {
-            Ok((_, container)) => {
+            Ok((stamp, container)) => {
                 let rows = container.batches().iter().map(|batch| batch.rows().num_rows() as u64);
                 shared.records[stage as usize].fetch_add(rows.sum(), Ordering::Relaxed);
+                if let (Stage::Fetch, Some(epoch)) = (stage, stamp.least()) {
+                    let rows = container.batches().iter().map(Batch::rows);
+                    let bytes = rows.map(|rows| rows.get_array_memory_size() as u64).sum();
+                    shared.afloat.add(*epoch, bytes);
+                }
             }
             Err(frontier) if stage == Stage::Resequence => {
                 if let Some(epoch) = frontier.first() {
@@ -130,7 +138,8 @@ impl Gauges {
         let records =
             Stage::ALL.map(|stage| self.shared.records[stage as usize].load(Ordering::Relaxed));
         let fetch = counters.map(Fetch::from).unwrap_or_default();
-        Reading { records, busy_seconds: self.busy_seconds(), fetch }
+        let bytes_in_flight = self.shared.afloat.bytes();
+        Reading { records, busy_seconds: self.busy_seconds(), bytes_in_flight, fetch }
     }
 
     /// Takes note of how far another process has come.
@@ -150,6 +159,21 @@ impl Gauges {
     /// The first epoch that the weir has not let through.
     pub fn gathered(&self) -> Epoch {
         self.shared.gathered.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that every epoch before `first_open` is learnt; all of them, if there is none.
+    pub(crate) fn learnt(&self, first_open: Option<Epoch>) {
+        self.shared.afloat.learnt(first_open);
+    }
+
+    /// How many bytes the pages have that were fetched and are not learnt, and had at most: of all
+    /// processes, as if each had had its most at once.
+    pub fn bytes_in_flight(&self) -> (u64, u64) {
+        let others = self.others();
+        let own = self.shared.afloat.bytes();
+        others.values().fold(own, |(now, most), reading| {
+            (now + reading.bytes_in_flight.0, most + reading.bytes_in_flight.1)
+        })
     }
 
     /// Takes note that this thread is the worker numbered `index`.

@@ -66,6 +66,10 @@ pub struct Epochs {
     pub next: Epoch,
     /// Opened and not learnt.
     pub in_flight: u64,
+    /// Bytes of their pages, as far as those were fetched.
+    pub bytes: u64,
+    /// Bytes of such pages at most, in this process.
+    pub most_bytes: u64,
 }
 
 /// Who does the work.
@@ -149,6 +153,8 @@ pub fn status(
     // Before the first epoch was learnt nothing tells where learning stands but the plan.
     let learnt = progress.learnt.map_or(position.first, |epoch| epoch + 1);
     let gathered = gauges.gathered().max(learnt);
+    let (bytes, most_bytes) = gauges.bytes_in_flight();
+    let in_flight = position.next.saturating_sub(learnt);
     Status {
         directory,
         process: std::process::id(),
@@ -157,7 +163,7 @@ pub fn status(
             (_, true) => "paused",
             _ => "running",
         },
-        epochs: Epochs { next: position.next, in_flight: position.next.saturating_sub(learnt) },
+        epochs: Epochs { next: position.next, in_flight, bytes, most_bytes },
         workers: Workers {
             active: position.active,
             max: position.most,

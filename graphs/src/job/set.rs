@@ -1,8 +1,25 @@
 //! Overrides of a job file, and messages that say what may have been meant.
 
+use std::{fs, path::Path};
+
 use toml::{Table, Value};
 
-use super::JobError;
+use super::{Job, JobError};
+
+impl Job {
+    /// A job file as it is written, `overrides` laid over it, and nothing filled in.
+    ///
+    /// # Errors
+    /// As [`Job::read`], but for what makes no sense.
+    pub fn written(path: &Path, overrides: &[String]) -> Result<Table, JobError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| JobError::Unreadable { path: path.into(), source })?;
+        let mut table = toml::from_str(&text)
+            .map_err(|error| JobError::Malformed { path: path.into(), message: explain(&error) })?;
+        overlay(&mut table, overrides)?;
+        Ok(table)
+    }
+}
 
 /// Lays `key=value` pairs over a job. Keys are dotted; a number is a place in a list. Values are
 /// TOML, or else taken as text.

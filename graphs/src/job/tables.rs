@@ -193,10 +193,15 @@ impl Default for Commit {
 pub struct Report {
     /// How often steps are told of where no terminal shows them.
     pub print: Trigger,
+    /// How often gradient profiles and spectral norms are measured.
+    pub gradients: Trigger,
+    /// How often parameters, their gradients and their steps are.
+    pub parameters: Trigger,
 }
 
 impl Default for Report {
     fn default() -> Self {
-        Self { print: Trigger::Seconds(10.0) }
+        let (print, ten) = (Trigger::Seconds(10.0), Trigger::Chunks(10));
+        Self { print, gradients: ten, parameters: ten }
     }
 }

@@ -37,6 +37,9 @@ pub struct Record {
     pub prequential_characters: u64,
     /// The sums above when the rung of a search began; see [`crate::learner::halving`].
     pub rung_began: (f64, u64),
+    /// Bits per character of each rung of a search that it learnt to the end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rungs: Vec<f64>,
     /// Steps taken.
     pub steps: u64,
     /// The best score on held-out documents during the run, in bits per character.

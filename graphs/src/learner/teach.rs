@@ -71,10 +71,16 @@ impl Learner {
             reservoir.remember(self.seed, &self.replay, chunk.number, ids, &origins);
         }
         self.counts.next_chunk = chunk.number + 1;
-        for (place, report) in self.without_the_diverged(chunk, reports)? {
-            self.tell_of_chunk(chunk, characters, place, &report)?;
-        }
+        let learnt = self.without_the_diverged(chunk, reports)?;
         let now = self.moment();
+        let surveys = self.probe.surveys(now);
+        for (place, report) in learnt {
+            self.tell_of_chunk(chunk, characters, place, &report)?;
+            if surveys {
+                self.survey(place, &report.parameters)?;
+            }
+        }
+        self.profile_if_due(chunk.ids())?;
         if self.held_out.every.is_due(self.evaluated, now) {
             self.evaluated = now;
             for (place, score) in self.evaluate(self.held_out.words)? {
@@ -149,6 +155,8 @@ impl Learner {
             last_pass_loss: report.last_pass.mean(),
             step,
             gradient_norm: report.gradient_norms.mean,
+            gradient_norm_max: report.gradient_norms.max,
+            clipped_share: report.clipped_share(),
             learning_rate: trainer.learning_rate(),
             words_per_second: report.words_per_second(passes),
             rows: trainer.network().rows(),
@@ -202,8 +210,9 @@ impl Learner {
             let why = SetAside::Outdone { chunks, bits_per_character: scores[index] };
             self.set_aside(learning[index], why)?;
         }
-        for pupil in &mut self.pupils {
-            let record = &mut pupil.record;
+        for (pupil, score) in learning.into_iter().zip(scores) {
+            let record = &mut self.pupils[pupil].record;
+            record.rungs.push(score);
             record.rung_began = (record.prequential_nats, record.prequential_characters);
         }
         Ok(())

@@ -20,10 +20,14 @@ pub enum Quantity {
     PrequentialBits,
     /// Bits a character of the held-out documents.
     HeldOutBits,
+    /// exp(nats / words) of the held-out documents.
+    Perplexity,
     /// The learning rate of a chunk's last step.
     LearningRate,
     /// Mean norm of a chunk's gradients, before clipping.
     GradientNorm,
+    /// Share of a chunk's steps whose gradient was clipped.
+    ClippedShare,
     /// Ids trained on in a second, all sweeps counted.
     Throughput,
 }
@@ -50,6 +54,39 @@ pub struct Profile {
     pub distances: Vec<f64>,
     /// The norm at each of them.
     pub norms: Vec<f64>,
+    /// The spectral norm of each layer's recurrence; of several gates, the largest.
+    pub spectral_norms: Vec<f64>,
+}
+
+/// How a model's parameters stood after the last step of a chunk.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Survey {
+    /// Ids learnt until then.
+    pub words: u64,
+    /// Steps taken until then.
+    pub step: u64,
+    /// Each of them, in the network's order.
+    pub parameters: Vec<ParameterNorms>,
+}
+
+/// A parameter's norms; NaN if one was not finite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParameterNorms {
+    /// Its name in `model.safetensors`.
+    pub name: String,
+    /// Its own norm, after the step.
+    #[serde(deserialize_with = "number")]
+    pub weight_norm: f64,
+    /// Its gradient's, before clipping.
+    #[serde(deserialize_with = "number")]
+    pub gradient_norm: f64,
+    /// That of what the step changed.
+    #[serde(deserialize_with = "number")]
+    pub update_norm: f64,
+}
+
+fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// All measurements of one model, each quantity's in the order of its life.
@@ -61,6 +98,11 @@ pub struct Curves {
     pub points: BTreeMap<Quantity, Vec<Point>>,
     /// Gradient profiles.
     pub profiles: Vec<Profile>,
+    /// Its parameters.
+    pub surveys: Vec<Survey>,
+    /// Chunks that it predicted more than twice as badly as one who knows nothing but the number of
+    /// its rows: its state or its weights had exploded. The value is in bits a character.
+    pub exploded: Vec<Point>,
     /// The gauges of repetition, by name.
     pub repetition: BTreeMap<String, Vec<Point>>,
     #[serde(skip)]
@@ -101,6 +143,9 @@ struct Chunk {
     gradient_norm: Option<f64>,
     learning_rate: Option<f64>,
     words_per_second: Option<f64>,
+    // Measured since later versions.
+    clipped_share: Option<f64>,
+    rows: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +153,9 @@ struct HeldOut {
     ids: u64,
     nats: Option<f64>,
     bits_per_character: Option<f64>,
+    // Not there at all in files of earlier versions.
+    #[serde(default, deserialize_with = "told")]
+    perplexity_per_word: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -115,6 +163,24 @@ struct Gradients {
     #[serde(default)]
     distances: Vec<f64>,
     norms: Vec<Option<f64>>,
+    #[serde(default)]
+    spectral_norms: Vec<Spectral>,
+}
+
+#[derive(Deserialize)]
+struct Spectral {
+    #[serde(deserialize_with = "number")]
+    largest: f64,
+}
+
+#[derive(Deserialize)]
+struct Parameters {
+    parameters: Vec<ParameterNorms>,
+}
+
+/// What is told, even if it was not finite; none only where nothing is.
+fn told<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    number(deserializer).map(Some)
 }
 
 /// Reads the text of `metrics.jsonl`: the curves of each model, in the order in which they appear.
@@ -155,20 +221,40 @@ impl Curves {
                 ] {
                     self.add(quantity, time, value);
                 }
+                if let Some(share) = chunk.clipped_share {
+                    self.add(Quantity::ClippedShare, time, Some(share));
+                }
+                let guessing = chunk.rows.map_or(f64::INFINITY, |rows| (rows as f64).ln());
+                if loss.is_none_or(|loss| loss > 2.0 * guessing) {
+                    let bits = chunk.bits_per_character.unwrap_or(f64::NAN);
+                    self.exploded.push(self.point(time, bits));
+                }
             }
             "held_out" => {
                 let held_out: HeldOut = serde_json::from_value(data.into())?;
                 let loss = held_out.nats.map(|nats| nats / held_out.ids.max(1) as f64);
                 self.add(Quantity::HeldOutLoss, time, loss);
                 self.add(Quantity::HeldOutBits, time, held_out.bits_per_character);
+                if let Some(perplexity) = held_out.perplexity_per_word {
+                    self.add(Quantity::Perplexity, time, Some(perplexity));
+                }
             }
             "gradients" => {
-                let Gradients { mut distances, norms } = serde_json::from_value(data.into())?;
+                let gradients: Gradients = serde_json::from_value(data.into())?;
+                let Gradients { mut distances, norms, spectral_norms } = gradients;
                 if distances.len() != norms.len() {
                     distances = (0..norms.len()).map(|distance| distance as f64).collect();
                 }
                 let norms = norms.into_iter().map(|norm| norm.unwrap_or(f64::NAN)).collect();
-                self.profiles.push(Profile { words: self.words, distances, norms });
+                let spectral_norms = spectral_norms.iter().map(|norm| norm.largest).collect();
+                let words = self.words;
+                self.profiles.retain(|earlier| earlier.words != words);
+                self.profiles.push(Profile { words, distances, norms, spectral_norms });
+            }
+            "parameters" => {
+                let Parameters { parameters } = serde_json::from_value(data.into())?;
+                let (words, step) = (self.words, self.step);
+                self.surveys.push(Survey { words, step, parameters });
             }
             "repetition" => {
                 let mut leaves = Vec::new();
@@ -238,6 +324,7 @@ mod tests {
         assert_eq!(along(curves, Quantity::PrequentialLoss), losses);
         assert_eq!(along(curves, Quantity::HeldOutLoss), [(30, 0.5)]);
         assert_eq!(along(curves, Quantity::HeldOutBits), [(30, 2.0)]);
+        assert!(!curves.points.contains_key(&Quantity::Perplexity), "nothing was told of it");
         assert_eq!(curves.points[&Quantity::Throughput].len(), 3);
     }
 
@@ -256,15 +343,36 @@ mod tests {
     #[test]
     fn profiles_and_gauges_stand_where_they_were_taken() {
         let text = chunk("", 10, 1.0)
-            + "{\"kind\":\"gradients\",\"norms\":[1.0,0.1]}\n"
+            + "{\"kind\":\"gradients\",\"norms\":[1.0,0.1],\
+               \"spectral_norms\":[{\"largest\":1.5,\"gates\":[1.5,0.5]}]}\n"
+            + "{\"kind\":\"parameters\",\"step\":10,\"parameters\":[{\"name\":\"a\",\
+               \"weight_norm\":2.0,\"gradient_norm\":null,\"update_norm\":0.1}]}\n"
             + "{\"kind\":\"repetition\",\"rep_4\":0.2,\"human\":{\"rep_4\":0.1},\"n\":\"a\"}\n"
             + "{\"kind\":\"of a later version\"}\n";
         let models = curves(&text).expect("whole lines");
-        let profile = Profile { words: 10, distances: vec![0.0, 1.0], norms: vec![1.0, 0.1] };
+        let (distances, norms) = (vec![0.0, 1.0], vec![1.0, 0.1]);
+        let profile = Profile { words: 10, distances, norms, spectral_norms: vec![1.5] };
         assert_eq!(models[0].profiles, [profile]);
+        let [Survey { words: 10, step: 10, parameters }] = &models[0].surveys[..] else {
+            panic!("one survey: {:?}", models[0].surveys)
+        };
+        assert_eq!((parameters[0].weight_norm, parameters[0].update_norm), (2.0, 0.1));
+        assert!(parameters[0].gradient_norm.is_nan());
         let names: Vec<_> = models[0].repetition.keys().collect();
         assert_eq!(names, ["human.rep_4", "rep_4"]);
         assert_eq!(models[0].repetition["rep_4"][0].words, 10);
+    }
+
+    #[test]
+    fn a_chunk_predicted_twice_as_badly_as_by_guessing_has_exploded() {
+        // Of 9 rows, ln 9 = 2.2 nats an id are guessing: 4.39 is not twice as much, 4.4 is.
+        let exploded = |nats: f64| curves(&chunk("", 10, nats)).expect("whole")[0].exploded.len();
+        assert_eq!([21.0, 43.9, 44.0].map(exploded), [0, 0, 1]);
+        let infinite =
+            chunk("", 10, 1.0).replace("\"prequential_nats\":1", "\"prequential_nats\":null");
+        assert_eq!(curves(&infinite).expect("whole")[0].exploded.len(), 1);
+        let unknown = chunk("", 10, 99.0).replace("\"rows\":9", "\"chunk\":0");
+        assert_eq!(curves(&unknown).expect("whole")[0].exploded.len(), 0);
     }
 
     #[test]
@@ -274,6 +382,9 @@ mod tests {
         let [first, second] = models[0].points[&Quantity::GradientNorm][..] else { panic!("two") };
         assert_eq!((first.words, first.value, second.words), (10, 0.5, 20));
         assert!(second.value.is_nan());
+        let endless = HELD_OUT.replace("}", ",\"perplexity_per_word\":null}");
+        let models = curves(&endless).expect("null is what JSON has for infinity");
+        assert!(models[0].points[&Quantity::Perplexity][0].value.is_nan());
     }
 
     #[test]

@@ -22,9 +22,10 @@ static int guarded(Body body) {
   try {
     body();
     return 0;
-  } catch (const c10::Error &error) {
-    message = error.what_without_backtrace();
   } catch (const std::exception &error) {
+    // Not c10::Error, which is one too: a program that links this and calls nothing of it would need
+    // libtorch for that type, because linkers keep the table of what is caught. Its backtrace follows
+    // the first line, which is the one that is told.
     message = error.what();
   }
   return 1;

@@ -6,26 +6,19 @@
 //! before it is used, because the lattice trusts what it reads.
 
 use std::{
-    env, io,
+    env, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use lindera::{
-    dictionary::{Dictionary as System, DictionaryBuilder, UserDictionary},
-    error::LinderaError,
-};
+use lindera::{dictionary::Dictionary as System, error::LinderaError};
 use thiserror::Error;
 
-use super::compile;
-
-/// IPADIC's word for the ideographic space, which lindera's builder trims away to nothing.
-const ADDITIONS: &str = "\u{3000},9,9,1287,記号,空白,*,*,*,*,\u{3000},\u{3000},\u{3000}\n";
+use super::{compile, lexicon::Lexicon};
 
 /// The lexicon and its costs. Read-only: one serves all workers.
 pub struct Dictionary {
-    pub(super) system: System,
-    pub(super) additions: UserDictionary,
+    pub(super) lexicon: Lexicon,
     identity: String,
 }
 
@@ -82,16 +75,16 @@ impl Dictionary {
     /// [`DictionaryError`], each telling what to do.
     pub fn open(home: &Path) -> Result<Arc<Self>, DictionaryError> {
         let folder = compile::compiled(home)?;
-        let damaged = |error: LinderaError| DictionaryError::Damaged {
-            folder: folder.clone(),
-            what: chain(&error),
+        let damaged = |what| DictionaryError::Damaged { folder: folder.clone(), what };
+        let read = |name| {
+            let path = folder.join(name);
+            fs::read(&path).map_err(|source| DictionaryError::File { action: "read", path, source })
         };
-        let system = System::load_from_path(&folder).map_err(damaged)?;
-        let additions = DictionaryBuilder::new((*system.metadata).clone())
-            .build_user_dict_from_reader(ADDITIONS.as_bytes())
-            .map_err(damaged)?;
+        let system = System::load_from_path(&folder).map_err(|error| damaged(chain(&error)))?;
+        let lexicon = Lexicon::new(system, &read("dict.trie")?, &read("dict.valsidx")?)
+            .ok_or_else(|| damaged("its parts do not fit each other".to_owned()))?;
         let identity = compile::identity(&folder)?;
-        Ok(Arc::new(Self { system, additions, identity }))
+        Ok(Arc::new(Self { lexicon, identity }))
     }
 
     /// What tells it from dictionaries that cut text into other words.
@@ -106,7 +99,7 @@ impl Dictionary {
         env::var_os("SESERAGI_DICTIONARY").filter(|named| !named.is_empty()).map_or_else(
             || {
                 let here = env::current_dir().ok();
-                let program = env::current_exe().and_then(std::fs::canonicalize).ok();
+                let program = env::current_exe().and_then(fs::canonicalize).ok();
                 [here, program]
                     .iter()
                     .flatten()
@@ -141,10 +134,10 @@ mod tests {
     fn the_nearest_home_above_is_taken() {
         let root = tempfile::tempdir().unwrap();
         let below = root.path().join("a/b");
-        std::fs::create_dir_all(&below).unwrap();
-        std::fs::create_dir(root.path().join(HOME)).unwrap();
+        fs::create_dir_all(&below).unwrap();
+        fs::create_dir(root.path().join(HOME)).unwrap();
         assert_eq!(nearest(&below), Some(root.path().join(HOME)));
-        std::fs::create_dir(root.path().join("a").join(HOME)).unwrap();
+        fs::create_dir(root.path().join("a").join(HOME)).unwrap();
         assert_eq!(nearest(&below), Some(root.path().join("a").join(HOME)));
     }
 }

@@ -1,24 +1,24 @@
-//! The face of seseragi: commands, what they print, and exit codes.
+//! The commands of seseragi, what they print, and exit codes: for the two programs that do them, the
+//! [`face`] and the [`engine`]; [`half`] tells why there are two.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where printing belongs")]
 
+mod age;
 mod client;
 mod commands;
+mod half;
 mod plots;
 mod progress;
+mod report;
 mod server;
 mod signals;
 mod tensorboard;
 
-use std::{os::unix::process::CommandExt, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mimalloc::MiMalloc;
 
-/// Rust allocates here and libtorch by malloc, which `model::device::keep_freed_memory` gives a
-/// single arena: so that workers that allocate text and the trainer never wait for each other.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+use half::{Engine, Face, Half};
 
 /// One streaming job from the web to a language model.
 ///
@@ -42,11 +42,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 enum Command {
     Demo(commands::demo::Demo),
     Run(commands::run::Run),
+    Tune(commands::tune::Tune),
     Export(commands::export::Export),
     Generate(commands::generate::Generate),
     Evaluate(commands::evaluate::Evaluate),
     Inspect(commands::inspect::Inspect),
     Plot(commands::plot::Plot),
+    Report(commands::report::Report),
     Vectors(commands::vectors::Vectors),
     Doctor(commands::doctor::Doctor),
     Scale(commands::steer::Scale),
@@ -58,19 +60,33 @@ enum Command {
     Detach(commands::steer::Detach),
 }
 
-fn main() -> ExitCode {
+/// The program that people call: starts at once, and does what needs no model itself.
+pub fn face() -> ExitCode {
+    execute(Face)
+}
+
+/// The program that has the model, and can do everything.
+pub fn engine() -> ExitCode {
+    execute(Engine)
+}
+
+/// Does what the arguments say. A command that needs the model goes through `half`, and no other
+/// way: what is called here directly becomes a part of the face.
+fn execute(half: impl Half) -> ExitCode {
     end_with_a_panic();
-    wait_without_spinning();
     let done = match Arguments::parse().command {
-        Command::Demo(demo) => demo.execute(),
-        Command::Run(run) => run.execute(),
-        Command::Export(export) => export.execute(),
-        Command::Generate(generate) => generate.execute(),
-        Command::Evaluate(evaluate) => evaluate.execute(),
+        Command::Demo(demo) => half.with_model(|| demo.execute()),
+        Command::Run(run) => half.with_model(|| run.execute()),
+        Command::Tune(tune) => half.with_model(|| tune.execute()),
+        Command::Export(export) => half.with_model(|| export.execute()),
+        Command::Generate(generate) => half.with_model(|| generate.execute()),
+        Command::Evaluate(evaluate) => half.with_model(|| evaluate.execute()),
+        Command::Inspect(inspect) if inspect.graph => half.with_model(|| inspect.draw()),
         Command::Inspect(inspect) => inspect.execute(),
         Command::Plot(plot) => plot.execute(),
-        Command::Vectors(vectors) => vectors.execute(),
-        Command::Doctor(doctor) => doctor.execute(),
+        Command::Report(report) => half.with_model(|| report.execute()),
+        Command::Vectors(vectors) => half.with_model(|| vectors.execute()),
+        Command::Doctor(doctor) => half.with_model(|| doctor.execute()),
         Command::Scale(scale) => scale.execute(),
         Command::Status(status) => status.execute(),
         Command::Pause(pause) => pause.execute(),
@@ -105,27 +121,6 @@ fn chain(error: &anyhow::Error) -> String {
 
 /// What the system says where there is no room left: ENOSPC and EDQUOT.
 const FULL: [&str; 2] = ["(os error 28)", "(os error 122)"];
-
-/// Starts the program anew, in this same process, with OpenMP told to sleep where it waits.
-///
-/// By default the trainer's threads spin at every barrier. While the workers, or other programs, have
-/// the cores, each spin lasts until the scheduler steps in: training was seen to slow a hundredfold.
-/// Sleeping costs nothing measurable on idle cores and changes no sum. The library reads its
-/// environment when it is loaded, which is before `main`: hence the new start. Whoever sets one of
-/// the variables is left alone.
-fn wait_without_spinning() {
-    let told = ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"];
-    if told.iter().any(|name| std::env::var_os(name).is_some()) {
-        return;
-    }
-    if let Ok(program) = std::env::current_exe() {
-        let mut anew = std::process::Command::new(program);
-        let mut arguments = std::env::args_os();
-        anew.arg0(arguments.next().unwrap_or_default()).args(arguments);
-        // It returns only if it fails, and then we go on as we are.
-        let _failure = anew.env("OMP_WAIT_POLICY", "passive").exec();
-    }
-}
 
 /// A worker that panics would leave the others waiting for it for ever.
 fn end_with_a_panic() {
