@@ -1,8 +1,10 @@
-//! Steers a run from outside: over its control server while it runs, else by its journal.
+//! Steers a run from outside: over its control server while it runs, else by its journal. A run that
+//! is just starting, or ending, is neither yet: it is waited for.
 
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
@@ -10,13 +12,18 @@ use graphs::{
     checkpoint,
     control::{self, Command, journal::Journal},
     directory::{self, DirectoryError, RunDirectory},
-    job::Job,
-    job::JobError,
+    job::{Job, JobError},
 };
 use operators::Epoch;
 use serde_json::Value;
 
 use crate::server::notice::{self, Notice};
+
+/// How long a run that is starting or ending is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// From one look at it to the next.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What became of a command.
 pub enum Given {
@@ -46,7 +53,8 @@ pub fn find(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     }
     let runs = fs::read_dir("runs").into_iter().flatten().flatten().map(|entry| entry.path());
     let going = runs.filter(|run| {
-        notice::path(run).exists() && ask(run, "status").is_ok_and(|said| said.is_some())
+        let answers = || matches!(request(run, "status", None), Ok(Answered::Said(_)));
+        (notice::path(run).exists() && answers()) || directory::is_in_use(run)
     });
     let mut going: Vec<_> = going.collect();
     going.sort();
@@ -63,13 +71,15 @@ pub fn find(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 /// Gives a command to a run, going or not.
 pub fn give(run: &Path, command: &Command) -> anyhow::Result<Given> {
     let body = serde_json::to_vec(command)?;
-    if let Some(said) = request(run, "commands", Some(body))? {
-        let epoch =
-            said["from_epoch"].as_u64().context("the run gave an answer without an epoch")?;
-        return Ok(Given::Running(epoch));
-    }
     // Held until the journal is written: a run that starts meanwhile is told to wait.
-    let _nobody_runs_it = lock(run)?;
+    let _nobody_runs_it = match reach(run, "commands", Some(&body))? {
+        Reached::Standing(locked) => locked,
+        Reached::Going(said) => {
+            let epoch =
+                said["from_epoch"].as_u64().context("the run gave an answer without an epoch")?;
+            return Ok(Given::Running(epoch));
+        }
+    };
     let mut journal = Journal::open(run)?;
     let job = noted(run)?;
     control::check(command, None, &control::sources(&job, journal.entries()))?;
@@ -83,10 +93,10 @@ pub fn give(run: &Path, command: &Command) -> anyhow::Result<Given> {
 
 /// Asks how a run stands.
 pub fn stand(run: &Path) -> anyhow::Result<Stand> {
-    if let Some(said) = ask(run, "status")? {
-        return Ok(Stand::Running(said));
-    }
-    let _nobody_runs_it = lock(run)?;
+    let _nobody_runs_it = match reach(run, "status", None)? {
+        Reached::Standing(locked) => locked,
+        Reached::Going(said) => return Ok(Stand::Running(said)),
+    };
     let last = newest(run)?;
     let mut entries = control::journal::read(run)?;
     entries.retain(|entry| last.is_none_or(|last| entry.epoch > last));
@@ -97,13 +107,44 @@ fn newest(run: &Path) -> anyhow::Result<Option<Epoch>> {
     Ok(checkpoint::epochs(&directory::checkpoints(run))?.pop())
 }
 
-fn lock(run: &Path) -> anyhow::Result<RunDirectory> {
-    match RunDirectory::lock(run) {
-        Err(DirectoryError::InUse { path, holder }) => bail!(
-            "run \"{}\" is just starting or ending (process {holder}); try again",
-            path.display()
-        ),
-        locked => Ok(locked?),
+/// A run that was found.
+enum Reached {
+    /// It goes, and has answered.
+    Going(Value),
+    /// It stands still, for as long as its directory is locked.
+    Standing(RunDirectory),
+}
+
+/// What a request came to.
+enum Answered {
+    /// The run's answer.
+    Said(Value),
+    /// The run is there, and not ready for this; what it says.
+    NotYet(String),
+    /// Nobody is there.
+    Nobody,
+}
+
+/// Sends a request to a run, or locks its directory where it stands still. One that is neither, since
+/// it has just been started or is about to end, is looked at again until it is.
+fn reach(run: &Path, path: &str, body: Option<&[u8]>) -> anyhow::Result<Reached> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let trouble = match request(run, path, body)? {
+            Answered::Said(said) => return Ok(Reached::Going(said)),
+            Answered::NotYet(trouble) => trouble,
+            Answered::Nobody => match RunDirectory::lock(run) {
+                Err(DirectoryError::InUse { path, holder }) => {
+                    let run = path.display();
+                    format!("run \"{run}\" is just starting or ending (process {holder})")
+                }
+                locked => return Ok(Reached::Standing(locked?)),
+            },
+        };
+        if Instant::now() > until {
+            bail!("{trouble}; it was waited for {} s: try again", PATIENCE.as_secs());
+        }
+        std::thread::park_timeout(LOOK);
     }
 }
 
@@ -112,20 +153,15 @@ fn noted(run: &Path) -> Result<Job, JobError> {
     Job::read(&directory::job(run), &[])
 }
 
-fn ask(run: &Path, path: &str) -> anyhow::Result<Option<Value>> {
-    request(run, path, None)
-}
-
-/// Sends a request to a run's control server, with a body as a command and without as a question;
-/// `None` if nobody is there.
-fn request(run: &Path, path: &str, body: Option<Vec<u8>>) -> anyhow::Result<Option<Value>> {
-    let Some(notice) = Notice::read(run) else { return Ok(None) };
+/// Sends a request to a run's control server, with a body as a command and without as a question.
+fn request(run: &Path, path: &str, body: Option<&[u8]>) -> anyhow::Result<Answered> {
+    let Some(notice) = Notice::read(run) else { return Ok(Answered::Nobody) };
     // Whoever installed one before has chosen as well.
     let _installed_already = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build()?;
     let address = format!("http://{}/{path}", notice.address);
     let request = match body {
-        Some(body) => client.post(address).body(body),
+        Some(body) => client.post(address).body(body.to_vec()),
         None => client.get(address),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -135,16 +171,19 @@ fn request(run: &Path, path: &str, body: Option<Vec<u8>>) -> anyhow::Result<Opti
     });
     let (status, bytes) = match answered {
         // A run that was killed has left its notice behind.
-        Err(error) if error.is_connect() => return Ok(None),
+        Err(error) if error.is_connect() => return Ok(Answered::Nobody),
         answered => answered.context("the run does not answer")?,
     };
     // Another program has the port of a run that was killed.
     if status == reqwest::StatusCode::UNAUTHORIZED {
-        return Ok(None);
+        return Ok(Answered::Nobody);
     }
     let said: Value = serde_json::from_slice(&bytes).context("the run gave no answer in JSON")?;
     match said["error"].as_str() {
+        Some(error) if status == reqwest::StatusCode::SERVICE_UNAVAILABLE => {
+            Ok(Answered::NotYet(error.to_owned()))
+        }
         Some(error) => bail!("{error}"),
-        None => Ok(Some(said)),
+        None => Ok(Answered::Said(said)),
     }
 }

@@ -14,7 +14,8 @@ pub mod tune;
 pub mod vectors;
 
 use graphs::{
-    job::JobError, report::ReportError, run::RunError, trained::TrainedError, tune::TuneError,
+    job::JobError, peers::BadPlace, report::ReportError, run::RunError, trained::TrainedError,
+    tune::TuneError,
 };
 use serde::Serialize;
 
@@ -24,6 +25,8 @@ pub fn is_configuration(error: &anyhow::Error) -> bool {
         matches!(error, model::Error::Setting { .. } | model::Error::Mismatch { .. })
     };
     error.is::<JobError>()
+        || error.is::<BadPlace>()
+        || matches!(error.downcast_ref(), Some(RunError::Peers(error)) if error.is_configuration())
         || error.downcast_ref().is_some_and(setting)
         || matches!(error.downcast_ref(), Some(RunError::Model(error)) if setting(error))
         || matches!(error.downcast_ref(), Some(TrainedError::Model(error)) if setting(error))

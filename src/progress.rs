@@ -197,6 +197,7 @@ impl Shown {
                 (self.account, self.words) = (account.entries, account.words);
             }
             Event::Read(_) => {}
+            Event::Processes(news) => self.say(&news.to_string()),
             Event::Steered(from, command) => self.say(&format!("from epoch {from} on: {command}")),
             Event::Evaluated(held_out) => self.say(&format!(
                 "{}held out: {:.3} bits per character, perplexity per word {:.0}",

@@ -222,7 +222,7 @@ impl Desk {
     /// Whoever does such a command, if it makes sense.
     fn lister(&self, command: &Command) -> Result<&Lister, Refused> {
         self.helm.check(command).map_err(|error| (status_of(&error), error.to_string()))?;
-        let not_yet = || (StatusCode::CONFLICT, "the run is still starting; try again".to_owned());
+        let not_yet = || (StatusCode::SERVICE_UNAVAILABLE, "the run is still starting".to_owned());
         self.view.lister.get().ok_or_else(not_yet)
     }
 

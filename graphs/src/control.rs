@@ -20,7 +20,7 @@ use operators::{Epoch, steer::Order};
 use serde::{Deserialize, Serialize};
 
 pub use board::{Board, Progress, SourceProgress};
-pub use gauges::{Gauges, Stage};
+pub use gauges::{Gauges, Reading, Stage};
 pub use helm::{Helm, SteerError};
 pub use status::{Status, status};
 
@@ -105,16 +105,21 @@ pub fn sources(job: &Job, journal: &[Entry]) -> Vec<String> {
     names
 }
 
-/// Refuses what a run cannot do that has `most` workers, if that is known, and these sources.
+/// Refuses what a run cannot do that has so many workers in so many processes, if that is known, and
+/// these sources.
 ///
 /// # Errors
 /// Why not, and what to do.
-pub fn check(command: &Command, most: Option<usize>, sources: &[String]) -> Result<(), SteerError> {
+pub fn check(
+    command: &Command,
+    started: Option<(usize, usize)>,
+    sources: &[String],
+) -> Result<(), SteerError> {
     match command {
         Command::Scale { workers: 0 } => Err(SteerError::NoWorkers),
-        Command::Scale { workers } => match most {
-            Some(most) if *workers > most => {
-                Err(SteerError::TooManyWorkers { asked: *workers, most })
+        Command::Scale { workers } => match started {
+            Some((most, processes)) if *workers > most => {
+                Err(SteerError::TooManyWorkers { asked: *workers, most, processes })
             }
             _ => Ok(()),
         },
@@ -179,9 +184,14 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_refused_with_advice() {
         let known = vec!["a".to_owned(), "b".to_owned()];
-        let refusal =
-            |command| check(&command, Some(4), &known).expect_err("it cannot be done").to_string();
-        assert!(refusal(Command::Scale { workers: 5 }).contains("--set max_workers=5"));
+        let refusal = |command| {
+            check(&command, Some((4, 2)), &known).expect_err("it cannot be done").to_string()
+        };
+        // Five workers in two processes: three in each.
+        let message = refusal(Command::Scale { workers: 5 });
+        assert!(message.contains("--set max_workers=3, or more --processes"), "{message}");
+        let alone = check(&Command::Scale { workers: 5 }, Some((4, 1)), &known);
+        assert!(alone.expect_err("four are there").to_string().ends_with("max_workers=5"));
         assert!(refusal(Command::Scale { workers: 0 }).contains("1 or more"));
         assert!(refusal(Command::Detach { name: "c".into() }).contains("a, b"));
         let files = |name: &str| {
@@ -190,7 +200,7 @@ mod tests {
         };
         let attach = |name| Command::Attach { source: Source::Files(files(name)) };
         assert!(refusal(attach("b")).contains("\"b\""));
-        assert!(check(&attach("c"), Some(4), &known).is_ok());
+        assert!(check(&attach("c"), Some((4, 1)), &known).is_ok());
         let pathless = Source::Files(crate::job::Files::default());
         assert!(refusal(Command::Attach { source: pathless }).contains("paths"));
     }

@@ -91,11 +91,22 @@ impl RunDirectory {
     /// # Errors
     /// If the disk is full, say; then the note is as it was before.
     pub fn note(&self, job: &Job) -> io::Result<()> {
-        let text = toml::to_string(job).expect("a job is plain data");
+        let mut noted = job.clone();
+        if job.processes() > 1 {
+            // For whoever reads it alone: as many workers as there were in all.
+            noted.max_workers = job.workers_in_all();
+        }
+        let text = toml::to_string(&noted).expect("a job is plain data");
         let aside = self.path.join("job.toml.writing");
         fs::write(&aside, text)?;
         fs::rename(&aside, self::job(&self.path))
     }
+}
+
+/// Whether a process has a run's directory locked.
+pub fn is_in_use(run: &Path) -> bool {
+    let lock = File::open(run.join("lock"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Where a run's checkpoints are.
@@ -148,7 +159,9 @@ mod tests {
         let first = RunDirectory::lock(folder.path()).expect("nobody holds it");
         let refusal = RunDirectory::lock(folder.path()).expect_err("it is held").to_string();
         assert!(refusal.contains(&format!("process {}", std::process::id())), "{refusal}");
+        assert!(is_in_use(folder.path()));
         drop(first);
+        assert!(!is_in_use(folder.path()));
         RunDirectory::lock(folder.path()).expect("nobody holds it any more");
     }
 }

@@ -18,19 +18,26 @@ use operators::{
     catalogue::{Listing, Slicing},
     fault::Alarm,
     fetch::{Client, ClientError},
+    route::Sites,
     vectors::Vectors,
     wake::Waker,
 };
-use timely::dataflow::{ProbeHandle, Scope};
-use tokio::runtime::Builder;
+use timely::{
+    CommunicationConfig, WorkerConfig,
+    communication::WorkerGuards,
+    dataflow::{ProbeHandle, Scope},
+    execute::execute_from,
+};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    control::{Gauges, Helm, journal::Entry},
+    control::{Command, Gauges, Helm, journal::Entry},
     directory,
     error::RunError,
     events::Event,
     job::Job,
     listing::{self, Beginning, DrawnEpochs, Had, Lister, Replay, Roster, kind::Reach},
+    peers::{End, Mesh, Peers, is_one_machine, link, owner::Hearers},
     river::{OWNER, Spring, Tools},
 };
 
@@ -102,8 +109,17 @@ pub(crate) struct Past {
     pub drawn: Option<(DrawnEpochs, Replay)>,
 }
 
+/// What a job stands on, in this process: whatever becomes of its dataflow.
+struct Ground {
+    runtime: Runtime,
+    client: Client,
+    alarm: Alarm,
+    peers: Peers,
+}
+
 /// Runs a graph until `attend` returns, which sits at its end, on a thread of its own. `build` makes
-/// the dataflow on each worker; the spring is given to the owner.
+/// the dataflow on each worker; the spring is given to the owner. Other processes of the job are
+/// gathered first, and told at the end how it was.
 pub(crate) fn drive<T: Send>(
     job: &Job,
     reins: &Reins,
@@ -113,18 +129,44 @@ pub(crate) fn drive<T: Send>(
     + Send
     + Sync
     + 'static,
-    attend: impl FnOnce() -> Result<T, RunError> + Send,
+    attend: impl FnOnce(&Alarm) -> Result<T, RunError> + Send,
 ) -> Result<T, RunError> {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(READERS)
-        .thread_name("fetch")
-        .enable_all()
-        .build()
-        .map_err(|source| RunError::System { doing: "start the fetch threads", source })?;
-    let client = client(job)?;
+    let (runtime, client, alarm) = (runtime()?, client(job)?, Alarm::new());
+    let hearers = Hearers { gauges: past.helm.gauges(), alarm: &alarm, drain: &reins.drain };
+    let (dictionary, events) = (&lexicon.dictionary, &reins.events);
+    let (peers, mesh) = Peers::gather(job, dictionary, runtime.handle(), events, &hearers)?;
+    let ground = Ground { runtime, client, alarm, peers };
+    let finished = flow(job, reins, lexicon, past, build, attend, &ground, mesh);
+    let finished = match ground.alarm.raised() {
+        Some(trouble) => Err(RunError::raised(trouble)),
+        None => finished,
+    };
+    let Ground { runtime, peers, .. } = ground;
+    runtime.block_on(peers.part(match &finished {
+        Ok(_) => End::Well,
+        Err(error) => End::Failed { reason: error.to_string() },
+    }));
+    // Requests under way are of no use to anybody any more.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    finished
+}
+
+#[allow(clippy::too_many_arguments, reason = "what `drive` has, and what it stands on")]
+fn flow<T: Send>(
+    job: &Job,
+    reins: &Reins,
+    lexicon: Lexicon,
+    past: Past,
+    build: impl Fn(Scope<'_, Epoch>, Tools, Option<Spring>) -> ProbeHandle<Epoch>
+    + Send
+    + Sync
+    + 'static,
+    attend: impl FnOnce(&Alarm) -> Result<T, RunError> + Send,
+    ground: &Ground,
+    mesh: Option<Mesh>,
+) -> Result<T, RunError> {
+    let Ground { runtime, client, alarm, peers } = ground;
     let _one_job_a_rein = reins.client.set(client.clone());
-    let alarm = Alarm::new();
     let (waker, drain) = (Waker::default(), Arc::clone(&reins.drain));
     let first = past.last.map_or(0, |epoch| epoch + 1);
     let roster = Roster::new(Beginning {
@@ -150,31 +192,38 @@ pub(crate) fn drive<T: Send>(
         dictionary: lexicon.dictionary,
         vectors: lexicon.vectors,
         drain,
+        sites: sites(job, client),
     };
     let lister = Lister {
         roster,
-        reach: Reach { client, sample: None, run: job.directory.clone() },
+        reach: Reach { client: client.clone(), sample: None, run: job.directory.clone() },
         rules,
         runtime: runtime.handle().clone(),
         job: Arc::new(job.clone()),
         alarm: alarm.clone(),
+        peers: peers.clone(),
         sample: Arc::default(),
     };
     lister.begin(&past.told)?;
+    let attached = past.told.iter().filter_map(|entry| match &entry.command {
+        Command::Attach { source } => Some(source.clone()),
+        _ => None,
+    });
+    peers.begin(first, attached.collect(), client.permitted());
     let _one_job_a_rein = reins.lister.set(lister);
     let spring = Spring { listing, known: past.known };
     // Set once there is nothing left for the workers to do, whatever is still under way.
     let stop = Arc::new(AtomicBool::new(false));
     let gauges = past.helm.gauges().clone();
-    let workers = start(job.max_workers(), tools, spring, build, Arc::clone(&stop))?;
+    let workers = start(job.max_workers(), mesh, tools, Some(spring), build, Arc::clone(&stop))?;
     let woken = gauges.clone();
     alarm.listen(move || woken.wake_workers());
 
-    let finished = thread::scope(|scope| {
+    thread::scope(|scope| {
         let attendant = thread::Builder::new().name("learner".into()).spawn_scoped(scope, || {
             // However it ends, even by a panic, the workers must not wait for it.
             let _stops_the_workers = StopsOnDrop(&stop, &gauges);
-            attend()
+            attend(alarm)
         });
         let attendant = attendant
             .map_err(|source| RunError::System { doing: "start the learner's thread", source })?;
@@ -183,40 +232,66 @@ pub(crate) fn drive<T: Send>(
         }
         // The workers have gone and their end of the channel with them, so it has ended, or will.
         attendant.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    });
-    // Requests under way are of no use to anybody any more.
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    match alarm.raised() {
-        Some(trouble) => Err(RunError::Stage(trouble.to_string())),
-        None => finished,
-    }
+    })
+}
+
+/// The threads that fetch, and speak with other processes.
+pub(crate) fn runtime() -> Result<Runtime, RunError> {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(READERS)
+        .thread_name("fetch")
+        .enable_all()
+        .build()
+        .map_err(|source| RunError::System { doing: "start the fetch threads", source })
+}
+
+/// Which process asks which site. `client` is that of the owner's process.
+fn sites(job: &Job, client: &Client) -> Sites {
+    let Some(place) = &job.place else { return Sites::default() };
+    let (client, is_one_machine) = (client.clone(), is_one_machine(&place.hosts));
+    Sites::among(place.processes(), job.max_workers(), is_one_machine, move |url| {
+        client.has_asked(url)
+    })
 }
 
 /// The web client of a job; pages are kept in the run directory unless the job says where.
-fn client(job: &Job) -> Result<Client, ClientError> {
+pub(crate) fn client(job: &Job) -> Result<Client, ClientError> {
     let mut settings = job.fetch.clone();
     settings.cache_dir.get_or_insert_with(|| directory::pages(&job.directory));
     Client::new(&settings)
 }
 
-fn start(
+/// Starts so many workers in this process, linked to those of other processes if there is a mesh. The
+/// spring is there in the owner's process.
+pub(crate) fn start(
     workers: usize,
+    mesh: Option<Mesh>,
     tools: Tools,
-    spring: Spring,
+    spring: Option<Spring>,
     build: impl Fn(Scope<'_, Epoch>, Tools, Option<Spring>) -> ProbeHandle<Epoch>
     + Send
     + Sync
     + 'static,
     stop: Arc<AtomicBool>,
-) -> Result<timely::communication::WorkerGuards<()>, RunError> {
-    let mut config = match workers {
-        1 => timely::Config::thread(),
-        workers => timely::Config::process(workers),
+) -> Result<WorkerGuards<()>, RunError> {
+    let failed =
+        |message: String| RunError::Stage(format!("could not start the workers: {message}"));
+    let (builders, others) = match mesh {
+        Some(Mesh { process, links, on_loss }) => {
+            let builders = link::builders(workers, process, links, &on_loss);
+            (
+                builders.map_err(|error| failed(error.to_string()))?,
+                Box::new(()) as Box<dyn Any + Send>,
+            )
+        }
+        None if workers == 1 => CommunicationConfig::Thread.try_build().map_err(failed)?,
+        None => CommunicationConfig::Process(workers).try_build().map_err(failed)?,
     };
     // A worker without work sleeps at once: the cores are the trainer's.
-    config.worker = config.worker.idle_spin(Duration::ZERO);
-    let shared = Mutex::new((tools, Some(spring)));
-    let started = timely::execute(config, move |worker| {
+    let config = WorkerConfig::default().idle_spin(Duration::ZERO);
+    let shared = Mutex::new((tools, spring));
+    let started = execute_from(builders, others, config, move |worker| {
         let (tools, spring) = {
             let mut shared = shared.lock().expect("no worker fails while it takes its tools");
             let spring = (worker.index() as u64 == OWNER).then(|| shared.1.take()).flatten();
@@ -236,7 +311,7 @@ fn start(
             }
         }
     });
-    started.map_err(|message| RunError::Stage(format!("could not start the workers: {message}")))
+    started.map_err(failed)
 }
 
 struct StopsOnDrop<'a>(&'a AtomicBool, &'a Gauges);

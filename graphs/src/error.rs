@@ -2,7 +2,9 @@
 
 use std::{io, path::PathBuf};
 
-use operators::{analyzer::DictionaryError, fetch::ClientError, vectors::VectorsError};
+use operators::{
+    analyzer::DictionaryError, fault::FatalError, fetch::ClientError, vectors::VectorsError,
+};
 
 use crate::{
     checkpoint::CheckpointError,
@@ -11,6 +13,7 @@ use crate::{
     job::JobError,
     learner::LearnerError,
     listing::{AttachError, ListingError},
+    peers::PeersError,
 };
 
 /// Why a job failed.
@@ -52,6 +55,9 @@ pub enum RunError {
     /// The learner failed.
     #[error(transparent)]
     Learner(#[from] LearnerError),
+    /// The processes of the job cannot work together.
+    #[error(transparent)]
+    Peers(#[from] PeersError),
     /// A stage could not go on.
     #[error("{0}")]
     Stage(String),
@@ -63,6 +69,16 @@ pub enum RunError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl RunError {
+    /// What a job fails with whose alarm was raised.
+    pub(crate) fn raised(trouble: &FatalError) -> Self {
+        match trouble.error.downcast_ref::<PeersError>() {
+            Some(between) => between.clone().into(),
+            None => Self::Stage(trouble.to_string()),
+        }
+    }
 }
 
 /// Why an export failed.

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use operators::Epoch;
 use serde::Serialize;
 
-use crate::{control::Command, evaluate::Evaluation, learner::pupil::SetAside, ledger::Account};
+use crate::{
+    control::Command, evaluate::Evaluation, learner::pupil::SetAside, ledger::Account, peers::News,
+};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub enum Event {
     Read(BTreeMap<String, Account>),
     /// The job was told something: the first epoch that it holds for, and what.
     Steered(Epoch, Command),
+    /// How the processes of the job find together.
+    Processes(News),
     /// A model was scored on held-out documents.
     Evaluated(HeldOutScore),
     /// A model learns no more, while others go on.

@@ -9,6 +9,7 @@ mod stop;
 mod tables;
 mod trigger;
 pub mod tune;
+mod workers;
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use model::{Clip, DeviceChoice, optimizer::AdamConstants};
 use operators::fetch;
 use serde::{Deserialize, Serialize};
 
+use crate::peers::Place;
 pub use learning::{Clipping, Model, Optimizer, Schedule, Softmax, Train};
 pub use models::Models;
 pub use source::{Aozora, Feed, FeedText, Files, Pages, Sample, Source, Stdin, check_attached};
@@ -131,6 +133,9 @@ pub struct Job {
     pub report: Report,
     /// What a search tries.
     pub tune: Tune,
+    /// Which of the job's processes this is, if it has several: the command line's to say.
+    #[serde(skip)]
+    pub place: Option<Place>,
 }
 
 impl Default for Job {
@@ -158,6 +163,7 @@ impl Default for Job {
             stop: Stop::default(),
             report: Report::default(),
             tune: Tune::default(),
+            place: None,
         }
     }
 }
@@ -168,9 +174,21 @@ impl Job {
     /// # Errors
     /// If the file cannot be read, is malformed, or means something that no job can do.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, JobError> {
+        Self::read_at(path, overrides, None)
+    }
+
+    /// The same for one of several processes, where there is one.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_at(
+        path: &Path,
+        overrides: &[String],
+        place: Option<Place>,
+    ) -> Result<Self, JobError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| JobError::Unreadable { path: path.into(), source })?;
-        Self::parse(path, &text, overrides)
+        Self::parse_at(path, &text, overrides, place)
     }
 
     /// The same from a text; `path` is what errors call it.
@@ -178,6 +196,15 @@ impl Job {
     /// # Errors
     /// As [`Self::read`].
     pub fn parse(path: &Path, text: &str, overrides: &[String]) -> Result<Self, JobError> {
+        Self::parse_at(path, text, overrides, None)
+    }
+
+    fn parse_at(
+        path: &Path,
+        text: &str,
+        overrides: &[String],
+        place: Option<Place>,
+    ) -> Result<Self, JobError> {
         let malformed = |error: toml::de::Error| JobError::Malformed {
             path: path.into(),
             message: set::explain(&error),
@@ -189,6 +216,7 @@ impl Job {
             set::overlay(&mut table, overrides)?;
             job = table.try_into().map_err(malformed)?;
         }
+        job.place = place;
         job.check()?;
         Ok(job)
     }
@@ -299,56 +327,12 @@ impl Job {
         })
     }
 
-    /// Refuses more workers than are started, and epochs out of order.
-    fn check_workers(&self) -> Result<(), JobError> {
-        let most = self.max_workers();
-        let asked = |key: &str, workers: usize| match workers {
-            0 => Err(JobError::senseless(key, &0, "use 1 or more")),
-            _ if workers > most => {
-                let advice = format!("use {most} or less, or set max_workers = {workers}");
-                Err(JobError::senseless(key, &workers, &advice))
-            }
-            _ => Ok(()),
-        };
-        asked("workers", self.workers())?;
-        let mut last = None;
-        for (index, scale) in self.scale.iter().enumerate() {
-            asked(&format!("scale.{index}.workers"), scale.workers)?;
-            if last.is_some_and(|last| last >= scale.from_epoch) {
-                let key = format!("scale.{index}.from_epoch");
-                let advice = "list the epochs from the first to the last";
-                return Err(JobError::senseless(&key, &scale.from_epoch, advice));
-            }
-            last = Some(scale.from_epoch);
-        }
-        Ok(())
-    }
-
     /// Refuses a source that could not stand in a job file.
     ///
     /// # Errors
     /// The first value that makes no sense, with what it may be.
     pub fn check_source(source: &Source) -> Result<(), JobError> {
         source::check(std::slice::from_ref(source))
-    }
-
-    /// How many workers get work at first.
-    pub fn workers(&self) -> usize {
-        match (self.workers, self.max_workers) {
-            (0, 0) => cores(),
-            (0, most) => cores().min(most),
-            (workers, _) => workers,
-        }
-    }
-
-    /// How many timely workers to start.
-    pub fn max_workers(&self) -> usize {
-        if self.max_workers == 0 { cores().max(self.workers()) } else { self.max_workers }
-    }
-
-    /// How many threads train on a CPU.
-    pub fn threads(&self) -> usize {
-        if self.train.threads == 0 { cores() } else { self.train.threads }
     }
 
     /// How a model is trained: its own `train` lies over the job's.
@@ -404,8 +388,4 @@ impl Job {
             },
         }
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -27,7 +27,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use model::NewRow;
-use operators::{Epoch, record::Lesson, vocabulary::SURFACES, wake::Waker};
+use operators::{Epoch, fault::Alarm, record::Lesson, vocabulary::SURFACES, wake::Waker};
 use serde::Serialize;
 
 use crate::{
@@ -122,6 +122,8 @@ pub struct Learner {
     pub events: Sender<Event>,
     /// Set when the job is to end at the next closed epoch.
     pub drain: Arc<AtomicBool>,
+    /// Raised when the job has failed elsewhere.
+    pub alarm: Alarm,
     /// When training first saw that it is to end: what it may still take counts from there.
     pub asked_to_end: Option<Instant>,
 }
@@ -134,6 +136,8 @@ pub struct Seat {
     pub learnt: Sender<Epoch>,
     /// Wakes the sink.
     pub waker: Waker,
+    /// Raised when the job has failed elsewhere: then nothing more need be learnt.
+    pub alarm: Alarm,
 }
 
 /// How often the learner looks whether the job is to end, while there is nothing to learn.
@@ -190,6 +194,7 @@ impl Learner {
     /// newest checkpoint stays as it is.
     pub fn attend(mut self, seat: &Seat, last: Option<Epoch>) -> Result<Finished, LearnerError> {
         model::device::set_threads(self.threads); // of this thread: OpenMP has a number for each
+        self.alarm = seat.alarm.clone();
         self.found()?;
         let mut committer = Committer::start(&self);
         let (mut committed, mut committed_at) = (last, self.moment());

@@ -40,6 +40,7 @@ use tokio::runtime::Handle;
 use crate::{
     control::{Command, journal::Entry},
     job::{FeedText, Job, JobError, Source, check_attached},
+    peers::{Peers, PeersError},
     sample::SampleServer,
 };
 pub(crate) use drawn::{DrawnEpochs, Replay};
@@ -72,6 +73,9 @@ pub enum AttachError {
     /// It cannot take part.
     #[error(transparent)]
     Roster(#[from] RosterError),
+    /// Another process of the job cannot read it.
+    #[error(transparent)]
+    Peers(#[from] PeersError),
 }
 
 fn in_source(name: &str) -> impl FnOnce(Trouble) -> ListingError {
@@ -136,6 +140,8 @@ pub struct Lister {
     /// What the job was started with.
     pub(crate) job: Arc<Job>,
     pub(crate) alarm: Alarm,
+    /// The other processes, which must read its pages, too.
+    pub(crate) peers: Peers,
     // Served once a source reads it.
     pub(crate) sample: Arc<Mutex<Option<SampleServer>>>,
 }
@@ -241,6 +247,7 @@ impl Lister {
             .map_err(in_source(&name))?;
         let offers = offers.into_iter().map(|offer| self.entered(&name, offer));
         self.rules.insert(name.as_str(), extractor);
+        self.peers.announce(&source).await?;
         let (place, epoch) = self.roster.attach(&source, is_endless, journal)?;
         offers.for_each(|offer| self.roster.offer(place, offer));
         match kind {

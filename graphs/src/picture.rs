@@ -12,7 +12,7 @@ use std::{
 
 use crossbeam_channel::unbounded;
 use model::Network;
-use operators::{catalogue::Slicing, fault::Alarm, fetch::Client};
+use operators::{catalogue::Slicing, fault::Alarm, fetch::Client, route::Sites};
 use timely::logging::{ChannelsEvent, OperatesEvent, TimelyEvent, TimelyEventBuilder};
 use tokio::runtime::Builder;
 
@@ -51,6 +51,7 @@ impl Dataflow {
             dictionary: lexicon.dictionary,
             vectors: lexicon.vectors,
             drain: Arc::new(AtomicBool::new(false)),
+            sites: Sites::default(),
         };
         let admission = job.vocabulary.into();
         let logged = Arc::new(Mutex::new(Self::default()));

@@ -13,7 +13,7 @@ use operators::{
     fetch::{Client, Fetch},
     record::{Reject, Words},
     resequence::Resequence,
-    route::Route,
+    route::{Route, Sites, ToReaders},
     steer::Rudder,
     tokenize::Tokenize,
     vectors::Vectors,
@@ -53,6 +53,8 @@ pub struct Tools {
     pub vectors: Option<Arc<Vectors>>,
     /// Ends the catalogue early.
     pub drain: Arc<AtomicBool>,
+    /// Which process asks which site, if there are several.
+    pub sites: Sites,
 }
 
 /// Where the river springs: on the owner only.
@@ -80,9 +82,11 @@ pub fn river<'scope>(
 
     let (entries, unusable) = catalogue(scope, listing, tools.slicing, learnt, rudder);
     let entries = gauges.count(Stage::Catalogue, entries);
-    let (pages, unfetched) = entries.route(plan).fetch(&tools.client, &tools.runtime, &tools.alarm);
+    let entries = entries.route(plan, &tools.sites);
+    let (pages, unfetched) = entries.fetch(&tools.client, &tools.runtime, &tools.alarm);
     let unfetched = gauges.count(Stage::Unfetched, unfetched);
-    let (documents, unread) = gauges.count(Stage::Fetch, pages).extract(&tools.rules);
+    let pages = gauges.count(Stage::Fetch, pages).to_readers(&tools.sites);
+    let (documents, unread) = pages.extract(&tools.rules);
     let (documents, repeated) = gauges.count(Stage::Extract, documents).deduplicate(known);
     let documents = gauges.count(Stage::Deduplicate, documents);
     let words = documents.tokenize(&tools.dictionary).embed(tools.vectors.as_ref());

@@ -80,7 +80,7 @@ pub(crate) fn train<T: Send>(
     let (lessons, attended) = bounded(LESSONS);
     let (learnt, acknowledged) = unbounded();
     let desk = Desk { lessons, learnt: acknowledged, waker: Waker::default() };
-    let seat = Seat { lessons: attended, learnt, waker: desk.waker.clone() };
+    let waker = desk.waker.clone();
     let Before { past, vocabulary, cutter } = before;
     let admission = job.vocabulary.into();
     let ours = Mutex::new(Some((desk, vocabulary, cutter)));
@@ -92,5 +92,7 @@ pub(crate) fn train<T: Send>(
         });
         training(scope, &tools, admission, owned)
     };
-    drive(job, reins, lexicon, past, build, move || attend(&seat))
+    drive(job, reins, lexicon, past, build, move |alarm| {
+        attend(&Seat { lessons: attended, learnt, waker, alarm: alarm.clone() })
+    })
 }

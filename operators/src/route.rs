@@ -1,20 +1,28 @@
-//! Sends each entry to the worker that the routing table names for its epoch.
+//! Sends each entry to the worker that the routing table names for its epoch; where a job has several
+//! processes, by way of the one process that asks the entry's site.
 //!
 //! The table is data: which workers get work *from an epoch on*. It changes while the job runs, but
 //! only for epochs that are not open yet, and lies where entries are stamped: with the owner, before
 //! the exchange. Every stage up to the weir stays on the worker that an entry was sent to. The one
 //! exchange between them, that of `deduplicate`, sends fingerprints by their hash to all workers that
 //! were started, in use or not: some bytes a document, and nothing moves when the table changes.
+//!
+//! Between processes an entry has two workers: one that fetches it, in the process that [`Sites`]
+//! names, and the table's, to which its page travels and which reads it.
+
+mod sites;
 
 use timely::dataflow::{
     channels::pact::{ExchangeCore, Pipeline},
     operators::Operator,
 };
 
+pub use sites::Sites;
+
 use crate::{
     Batches, Epoch,
     batch::{Batch, Builder},
-    record::Entry,
+    record::{Entry, Record},
     steer::Plan,
 };
 
@@ -53,12 +61,17 @@ impl Routing {
 
 /// The stage.
 pub trait Route<'scope> {
-    /// Sends each entry to its worker, by the plan's table.
-    fn route(self, plan: Plan) -> Batches<'scope, Entry>;
+    /// Sends each entry to its worker, by the plan's table; or to the one that fetches it.
+    fn route(self, plan: Plan, sites: &Sites) -> Batches<'scope, Entry>;
 }
 
+// A batch's route names both workers: the one that fetches above, the one that reads below.
+const FETCHES: u32 = 32;
+const READS: u64 = (1 << FETCHES) - 1;
+
 impl<'scope> Route<'scope> for Batches<'scope, Entry> {
-    fn route(self, plan: Plan) -> Self {
+    fn route(self, plan: Plan, sites: &Sites) -> Self {
+        let sites = sites.clone();
         // An exchange sees the record but never its epoch: so stamp first, then exchange.
         self.unary::<Builder<Entry>, _, _, _>(Pipeline, "Stamp", move |_, _| {
             move |input, output| {
@@ -66,15 +79,16 @@ impl<'scope> Route<'scope> for Batches<'scope, Entry> {
                     let Some(&epoch) = capability.least() else { return };
                     let mut session = output.session_with_builder(&capability);
                     for mut batch in data.flat_map(timely::container::DrainContainer::drain) {
-                        let sequence = batch.iter().next().map_or(0, |entry| entry.sequence);
-                        batch.route = plan.worker(epoch, sequence);
+                        let entry = batch.iter().next().expect("the catalogue gives one a batch");
+                        let reads = plan.worker(epoch, entry.sequence);
+                        batch.route = sites.fetcher(&entry.url, reads) << FETCHES | reads;
                         session.give(batch);
                     }
                 });
             }
         })
         .unary::<Builder<Entry>, _, _, _>(
-            ExchangeCore::<Builder<Entry>, _>::new(|batch: &Batch<Entry>| batch.route),
+            ExchangeCore::<Builder<Entry>, _>::new(|batch: &Batch<Entry>| batch.route >> FETCHES),
             "Route",
             |_, _| {
                 |input, output| {
@@ -84,6 +98,29 @@ impl<'scope> Route<'scope> for Batches<'scope, Entry> {
                 }
             },
         )
+    }
+}
+
+/// Sends on what was fetched elsewhere than where it is to be read.
+pub trait ToReaders {
+    /// Each batch on the worker that the table names. In a job of one process it is there already.
+    #[must_use]
+    fn to_readers(self, sites: &Sites) -> Self;
+}
+
+impl<R: Record> ToReaders for Batches<'_, R> {
+    fn to_readers(self, sites: &Sites) -> Self {
+        if !sites.are_shared_out() {
+            return self;
+        }
+        let to_reader = ExchangeCore::<Builder<R>, _>::new(|batch: &Batch<R>| batch.route & READS);
+        self.unary::<Builder<R>, _, _, _>(to_reader, "ToReaders", |_, _| {
+            |input, output| {
+                input.for_each_stamp(|capability, data| {
+                    output.session_with_builder(&capability).give_containers(data);
+                });
+            }
+        })
     }
 }
 

@@ -8,9 +8,11 @@ use std::{
 
 use clap::Args;
 use graphs::{
+    follow::follow,
     job::Job,
     learner::{Finished, ModelFinished},
     ledger::Account,
+    peers::{self, BadPlace, Place},
     run::{Reins, RunError, run},
 };
 use serde_json::json;
@@ -27,11 +29,15 @@ use crate::{
 ///
 /// A run that was stopped or killed goes on from its newest valid checkpoint. Ctrl-C drains to a
 /// commit; a chunk that would take 20 s more is left, and comes again. A second Ctrl-C stops at once.
+/// With --processes the job has several processes, each started with a --process of its own.
 /// While it runs, `scale`, `pause`, `resume`, `drain`, `attach`, `detach` and `status` steer it.
 #[derive(Args)]
 #[command(after_help = "Example:
   seseragi run jobs/aozora.toml --set source.0.wanted.limit=50 --set directory=runs/fifty
+  seseragi run jobs/aozora.toml --processes 2 --process 0 --hosts hosts.txt   # and, elsewhere:
+  seseragi run jobs/aozora.toml --processes 2 --process 1 --hosts hosts.txt
 
+hosts.txt has HOST:PORT on a line for each process, that of process 0 first (docs/processes.md).
 Every key of a job file is described in docs/job.toml.")]
 pub struct Run {
     /// The job file
@@ -42,12 +48,47 @@ pub struct Run {
     /// Prints the outcome as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    among: Among,
+}
+
+/// Which of a job's processes this is, spelled as timely spells it where clap has the letter left.
+#[derive(Args)]
+struct Among {
+    /// How many processes the job has, on this machine or others
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1)]
+    processes: usize,
+    /// Which of them this is; process 0 has the run directory, the model and the control server
+    #[arg(short = 'p', long, value_name = "I", default_value_t = 0)]
+    process: usize,
+    /// A file with HOST:PORT on a line for each process; without it, localhost:2101, 2102, ...
+    #[arg(short = 'H', long, visible_alias = "hostfile", value_name = "FILE")]
+    hosts: Option<PathBuf>,
+    /// Seconds to wait for the other processes
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    wait: u64,
+}
+
+impl Among {
+    /// The place of this process, if there are several.
+    fn place(&self) -> Result<Option<Place>, BadPlace> {
+        let Self { processes, process, .. } = *self;
+        if process >= processes {
+            return Err(BadPlace::NoSuchProcess { process, processes });
+        }
+        let place = |hosts| Place { process, hosts, wait: Duration::from_secs(self.wait) };
+        let several = (processes > 1).then(|| peers::hosts(self.hosts.as_deref(), processes));
+        Ok(several.transpose()?.map(place))
+    }
 }
 
 impl Run {
     /// Runs the job and prints its outcome.
     pub fn execute(self) -> anyhow::Result<()> {
-        let job = Job::read(&self.job, &self.set)?;
+        let job = Job::read_at(&self.job, &self.set, self.among.place()?)?;
+        if let Some(place) = job.place.clone().filter(|place| place.process != peers::OWNERS) {
+            return self.follow(&job, &place);
+        }
         let begun = Instant::now();
         let watched = watched(&job)?;
         if self.json {
@@ -55,6 +96,26 @@ impl Run {
         } else {
             tell(&job, &watched, begun.elapsed())
         }
+    }
+
+    /// Does another process's part; the outcome is process 0's to tell.
+    fn follow(&self, job: &Job, place: &Place) -> anyhow::Result<()> {
+        let drain = Arc::new(AtomicBool::new(false));
+        signals::drain_on_signal(Arc::clone(&drain))?;
+        let (reins, progress) = reins(drain, job);
+        let followed = follow(job, place, &reins);
+        drop(reins);
+        progress.end();
+        followed?;
+        let (process, processes) = (place.process, place.processes());
+        if self.json {
+            return print_json(&json!({ "process": process, "processes": processes }));
+        }
+        println!(
+            "process {process} of {processes}: done; process {} has the outcome",
+            peers::OWNERS
+        );
+        Ok(())
     }
 }
 

@@ -228,10 +228,12 @@ fn tell(run: &Path, status: &Value) {
         epochs["next"],
         status["committed"]
     );
+    let processes = status["processes"].as_array().map_or(1, Vec::len);
     println!(
-        "workers    {} of {}{}; busy {} s",
+        "workers    {} of {}{}{}; busy {} s",
         workers["active"],
         workers["max"],
+        if processes > 1 { format!(" in {processes} processes") } else { String::new() },
         if workers["auto"] == true { ", following the backlog" } else { "" },
         workers["busy_seconds"]
             .as_array()
@@ -255,6 +257,16 @@ fn tell(run: &Path, status: &Value) {
             .as_f64()
             .map_or(String::new(), |bits| format!(", {bits:.3} bits per character")),
     );
+    for process in status["processes"].as_array().into_iter().flatten() {
+        let stages = &process["stages"];
+        println!(
+            "process    {}: {} pages fetched, {} documents read{}",
+            process["process"],
+            number(&stages["fetch"]),
+            number(&stages["extract"]),
+            if process["heard"] == true { "" } else { "; it has told nothing yet" },
+        );
+    }
     for (name, source) in status["sources"].as_object().into_iter().flatten() {
         let account = &source["account"];
         println!(

@@ -84,7 +84,10 @@ impl Board {
             }
             Event::Evaluated(score) => progress.held_out = Some(score.evaluation),
             Event::Committed(epoch, _) => progress.committed = Some(*epoch),
-            Event::PassedOver(..) | Event::Steered(..) | Event::SetAside(_) => {}
+            Event::PassedOver(..)
+            | Event::Steered(..)
+            | Event::Processes(_)
+            | Event::SetAside(_) => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! How far the river has come: records that have left each stage, and the time that workers took.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -10,10 +11,11 @@ use std::{
     thread::Thread,
 };
 
-use operators::{Batches, Epoch, batch::Batch, record::Record};
+use operators::{Batches, Epoch, batch::Batch, fetch, record::Record};
+use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::Inspect;
 
-use super::afloat::Afloat;
+use super::{afloat::Afloat, status::Fetch};
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +66,21 @@ impl Stage {
     }
 }
 
-/// The gauges of a job in this process. Clones are the same gauges.
+/// How far a process has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Records that have left each stage, in the order of [`Stage::ALL`].
+    pub records: [u64; Stage::ALL.len()],
+    /// Processor time of each of its workers, in seconds.
+    pub busy_seconds: Vec<f64>,
+    /// Bytes of its pages that are not learnt, and how many there were at most.
+    pub bytes_in_flight: (u64, u64),
+    /// How fetching goes.
+    pub fetch: Fetch,
+}
+
+/// The gauges of a job in this process, and what other processes have told of theirs. Clones are the
+/// same gauges.
 #[derive(Clone, Default)]
 pub struct Gauges {
     shared: Arc<Shared>,
@@ -79,6 +95,8 @@ struct Shared {
     afloat: Afloat,
     // By number: each worker's thread, and where the system tells of it.
     workers: Mutex<Vec<(usize, Thread, PathBuf)>>,
+    // By process: what each of the others has told last.
+    others: Mutex<BTreeMap<usize, Reading>>,
 }
 
 impl Gauges {
@@ -108,9 +126,34 @@ impl Gauges {
         })
     }
 
-    /// How many records have left a stage.
+    /// How many records have left a stage, in all processes as far as they have told.
     pub fn records(&self, stage: Stage) -> u64 {
-        self.shared.records[stage as usize].load(Ordering::Relaxed)
+        let others = self.others();
+        let there = others.values().map(|reading| reading.records[stage as usize]).sum::<u64>();
+        self.shared.records[stage as usize].load(Ordering::Relaxed) + there
+    }
+
+    /// How far this process has come.
+    pub fn reading(&self, counters: Option<fetch::Counters>) -> Reading {
+        let records =
+            Stage::ALL.map(|stage| self.shared.records[stage as usize].load(Ordering::Relaxed));
+        let fetch = counters.map(Fetch::from).unwrap_or_default();
+        let bytes_in_flight = self.shared.afloat.bytes();
+        Reading { records, busy_seconds: self.busy_seconds(), bytes_in_flight, fetch }
+    }
+
+    /// Takes note of how far another process has come.
+    pub(crate) fn note(&self, process: usize, reading: Reading) {
+        self.others().insert(process, reading);
+    }
+
+    /// What other processes have told last.
+    pub fn of_others(&self) -> BTreeMap<usize, Reading> {
+        self.others().clone()
+    }
+
+    fn others(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, Reading>> {
+        self.shared.others.lock().expect("nothing panics while it holds the readings")
     }
 
     /// The first epoch that the weir has not let through.
@@ -123,9 +166,14 @@ impl Gauges {
         self.shared.afloat.learnt(first_open);
     }
 
-    /// How many bytes the pages have that were fetched and are not learnt, and had at most.
+    /// How many bytes the pages have that were fetched and are not learnt, and had at most: of all
+    /// processes, as if each had had its most at once.
     pub fn bytes_in_flight(&self) -> (u64, u64) {
-        self.shared.afloat.bytes()
+        let others = self.others();
+        let own = self.shared.afloat.bytes();
+        others.values().fold(own, |(now, most), reading| {
+            (now + reading.bytes_in_flight.0, most + reading.bytes_in_flight.1)
+        })
     }
 
     /// Takes note that this thread is the worker numbered `index`.
@@ -141,7 +189,7 @@ impl Gauges {
         self.workers().iter().for_each(|(_, thread, _)| thread.unpark());
     }
 
-    /// Seconds that each worker has been running on a core so far, by its number: its thread's own
+    /// Seconds that each worker of this process has been running on a core so far, by its number: its thread's own
     /// processor time, as the system counts it. Nothing is measured in the worker itself. Empty
     /// where the system does not tell.
     pub fn busy_seconds(&self) -> Vec<f64> {

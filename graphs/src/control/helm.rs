@@ -27,13 +27,17 @@ pub enum SteerError {
     /// More than there are.
     #[error(
         "could not scale to {asked} workers: {most} were started; to have more, drain the run and \
-         start it again with --set max_workers={asked}"
+         start it again with --set max_workers={}{}",
+        asked.div_ceil(*processes),
+        if *processes > 1 { ", or more --processes" } else { "" }
     )]
     TooManyWorkers {
         /// How many were asked for.
         asked: usize,
         /// How many there are.
         most: usize,
+        /// In so many processes.
+        processes: usize,
     },
     /// A source as described cannot be read.
     #[error(transparent)]
@@ -73,7 +77,7 @@ struct Shared {
     gauges: Gauges,
     // One command at a time.
     log: Mutex<Log>,
-    // Sources attached and detached, from earlier lives too, for whoever lists the sources.
+    processes: usize,
     drain: Arc<AtomicBool>,
     events: Sender<Event>,
 }
@@ -94,11 +98,18 @@ impl Helm {
         events: Sender<Event>,
     ) -> Self {
         let entries = journal.as_ref().map_or(&[][..], Journal::entries);
-        let plan = Plan::new(first, job.workers(), job.max_workers(), orders(job, entries));
+        let (workers, most) = (job.workers_at_first(), job.workers_in_all());
+        let plan = Plan::new(first, workers, most, orders(job, entries));
         let sources = sources(job, entries);
         let gauges = Gauges::default();
         let log = Mutex::new(Log { journal, sources });
-        Self { shared: Arc::new(Shared { plan, gauges, log, drain, events }) }
+        let processes = job.processes();
+        Self { shared: Arc::new(Shared { plan, gauges, log, processes, drain, events }) }
+    }
+
+    /// How many processes the job has.
+    pub fn processes(&self) -> usize {
+        self.shared.processes
     }
 
     /// Gives a command; the first epoch that it holds for. It is on the disk when this returns.
@@ -111,7 +122,7 @@ impl Helm {
         if drain.load(Ordering::Acquire) {
             return Err(SteerError::Draining);
         }
-        check(&command, Some(plan.position().most), &log.sources)?;
+        check(&command, Some((plan.position().most, self.processes())), &log.sources)?;
         let hold = plan.hold();
         let from = hold.from();
         if let Some(journal) = &mut log.journal {
@@ -134,7 +145,7 @@ impl Helm {
     pub fn check(&self, command: &Command) -> Result<(), SteerError> {
         let Shared { plan, log, .. } = &*self.shared;
         let log = log.lock().expect("nothing panics while it holds the journal");
-        check(command, Some(plan.position().most), &log.sources)
+        check(command, Some((plan.position().most, self.processes())), &log.sources)
     }
 
     /// Writes down that a source is attached or detached from an epoch on, as the lister says, which

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use operators::{Epoch, fetch};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Helm, Progress, Stage};
+use super::{Helm, Progress, Reading, Stage};
+use crate::peers::OWNERS;
 
 /// How a running job stands.
 #[derive(Clone, Debug, Serialize)]
@@ -18,7 +19,7 @@ pub struct Status {
     pub state: &'static str,
     /// Where the epochs are.
     pub epochs: Epochs,
-    /// Records that have left each stage in this process.
+    /// Records that have left each stage since this process began, in all processes.
     pub stages: BTreeMap<&'static str, u64>,
     /// Who does the work.
     pub workers: Workers,
@@ -27,8 +28,35 @@ pub struct Status {
     /// How learning goes, and what became of each source's entries.
     #[serde(flatten)]
     pub progress: Progress,
-    /// How fetching goes.
+    /// How fetching goes, in all processes.
     pub fetch: Fetch,
+    /// Each of the job's processes, if there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<Process>,
+}
+
+/// One of several processes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Process {
+    /// Its number.
+    pub process: usize,
+    /// Whether it has told anything yet; what it tells is half a second old at most.
+    pub heard: bool,
+    /// Records that have left each stage there.
+    pub stages: BTreeMap<&'static str, u64>,
+    /// Processor time of each of its workers, in seconds.
+    pub busy_seconds: Vec<f64>,
+    /// How fetching goes there.
+    pub fetch: Fetch,
+}
+
+impl Process {
+    fn of(process: usize, reading: Option<&Reading>) -> Self {
+        let told = reading.cloned().unwrap_or_default();
+        let stages = Stage::ALL.map(|stage| (stage.name(), told.records[stage as usize]));
+        let Reading { busy_seconds, fetch, .. } = told;
+        Self { process, heard: reading.is_some(), stages: stages.into(), busy_seconds, fetch }
+    }
 }
 
 /// Where the epochs are.
@@ -69,7 +97,7 @@ pub struct Queues {
 }
 
 /// How fetching goes.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fetch {
     /// Requests sent.
     pub requests: u64,
@@ -81,6 +109,18 @@ pub struct Fetch {
     pub bytes: u64,
     /// Pages that were kept from before.
     pub from_cache: u64,
+}
+
+impl Fetch {
+    fn and(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            in_flight: self.in_flight + other.in_flight,
+            retries: self.retries + other.retries,
+            bytes: self.bytes + other.bytes,
+            from_cache: self.from_cache + other.from_cache,
+        }
+    }
 }
 
 impl From<fetch::Counters> for Fetch {
@@ -98,6 +138,16 @@ pub fn status(
     counters: Option<fetch::Counters>,
 ) -> Status {
     let (gauges, position) = (helm.gauges(), helm.plan().position());
+    let (own, others) = (gauges.reading(counters), gauges.of_others());
+    let processes: Vec<Process> = match helm.processes() {
+        1 => Vec::new(),
+        all => (0..all)
+            .map(|process| match process {
+                OWNERS => Process::of(process, Some(&own)),
+                process => Process::of(process, others.get(&process)),
+            })
+            .collect(),
+    };
     let stages = Stage::ALL.map(|stage| (stage.name(), gauges.records(stage)));
     let records = |stage| gauges.records(stage);
     // Before the first epoch was learnt nothing tells where learning stands but the plan.
@@ -118,7 +168,10 @@ pub fn status(
             active: position.active,
             max: position.most,
             auto: position.standing.workers.is_none(),
-            busy_seconds: gauges.busy_seconds(),
+            busy_seconds: (own.busy_seconds.iter())
+                .chain(others.values().flat_map(|reading| &reading.busy_seconds))
+                .copied()
+                .collect(),
         },
         queues: Queues {
             entries: records(Stage::Catalogue)
@@ -128,6 +181,7 @@ pub fn status(
         },
         stages: stages.into(),
         progress,
-        fetch: counters.map(Fetch::from).unwrap_or_default(),
+        fetch: others.values().map(|reading| reading.fetch).fold(own.fetch, Fetch::and),
+        processes,
     }
 }

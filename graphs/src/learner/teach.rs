@@ -40,6 +40,7 @@ impl Learner {
         let material = Material { words: chunk.ids(), replayed: &replayed };
 
         let (events, drain) = (self.events.clone(), Arc::clone(&self.drain));
+        let alarm = self.alarm.clone();
         let asked_to_end = OnceLock::new();
         if let Some(instant) = self.asked_to_end {
             let _it_is_new = asked_to_end.set(instant);
@@ -55,7 +56,8 @@ impl Learner {
                 }
                 let draining = drain.load(Ordering::Acquire);
                 let since = draining.then(|| *asked_to_end.get_or_init(Instant::now));
-                match since.is_some_and(|since| since.elapsed() > GRACE) {
+                let failed = alarm.raised().is_some();
+                match failed || since.is_some_and(|since| since.elapsed() > GRACE) {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),
                 }

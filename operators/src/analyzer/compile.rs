@@ -39,6 +39,13 @@ pub(super) fn compiled(home: &Path) -> Result<PathBuf, DictionaryError> {
     Ok(folder)
 }
 
+/// What tells this dictionary from another: a hash of its sums.
+pub(super) fn identity(folder: &Path) -> Result<String, DictionaryError> {
+    let path = folder.join(SUMS);
+    let sums = fs::read(&path).map_err(failed("read", &path))?;
+    Ok(Sha256::digest(sums).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 fn compile(home: &Path, folder: &Path) -> Result<(), DictionaryError> {
     let sources = home.join("source");
     if !sources.join("matrix.def").is_file() {

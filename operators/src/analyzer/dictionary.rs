@@ -19,6 +19,7 @@ use super::{compile, lexicon::Lexicon};
 /// The lexicon and its costs. Read-only: one serves all workers.
 pub struct Dictionary {
     pub(super) lexicon: Lexicon,
+    identity: String,
 }
 
 /// Why a dictionary could not be opened.
@@ -82,7 +83,13 @@ impl Dictionary {
         let system = System::load_from_path(&folder).map_err(|error| damaged(chain(&error)))?;
         let lexicon = Lexicon::new(system, &read("dict.trie")?, &read("dict.valsidx")?)
             .ok_or_else(|| damaged("its parts do not fit each other".to_owned()))?;
-        Ok(Arc::new(Self { lexicon }))
+        let identity = compile::identity(&folder)?;
+        Ok(Arc::new(Self { lexicon, identity }))
+    }
+
+    /// What tells it from dictionaries that cut text into other words.
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// Where the dictionary's home is: what `SESERAGI_DICTIONARY` names; else the nearest

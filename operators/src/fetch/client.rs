@@ -139,6 +139,24 @@ impl Client {
         permitted.insert(site(url));
     }
 
+    /// The same for a site that is known by its name.
+    pub fn permit_site(&self, site: String) {
+        let mut permitted = self.inner.permitted.write().unwrap_or_else(PoisonError::into_inner);
+        permitted.insert(site);
+    }
+
+    /// The sites that were permitted, to be permitted in another process too.
+    pub fn permitted(&self) -> Vec<String> {
+        let permitted = self.inner.permitted.read().unwrap_or_else(PoisonError::into_inner);
+        permitted.iter().cloned().collect()
+    }
+
+    /// Whether the site of `url` was asked for anything.
+    pub fn has_asked(&self, url: &Url) -> bool {
+        let hosts = self.inner.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.contains_key(&site(url))
+    }
+
     /// Fetches the page at an entry's address, which need not be one.
     ///
     /// # Errors
