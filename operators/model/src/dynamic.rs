@@ -237,7 +237,7 @@ impl<'a> Follower<'a> {
         let trained = self.trained.parameters();
         let restored = tch::no_grad(|| {
             self.table = trained[0].tensor.f_index_select(0, &rows)?;
-            self.copy.replace_embedding(self.table.copy());
+            self.copy.replace_embedding(&self.table.copy());
             if let (Some(measures), Some(whole)) = (&mut self.measures, &self.whole) {
                 measures[0] = Measure {
                     step: whole.step.f_index_select(0, &rows)?,

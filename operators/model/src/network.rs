@@ -171,7 +171,7 @@ impl Network {
 
     /// Puts another table in place of the embedding, for one who knows which of its rows are which:
     /// the softmax reads the first [`Network::shared_rows`].
-    pub(crate) fn replace_embedding(&mut self, table: Tensor) {
+    pub(crate) fn replace_embedding(&mut self, table: &Tensor) {
         self.embedding = table.set_requires_grad(true);
     }
 
