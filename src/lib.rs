@@ -1,5 +1,5 @@
 //! The commands of seseragi, what they print, and exit codes: for the two programs that do them, the
-//! [`face`] and the [`engine`]; [`half`] tells why there are two.
+//! [`face`] and the [`engine`]; `half.rs` tells why there are two.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where printing belongs")]
 
