@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What others score on the works that a run has held out, trained on just those that it has learnt.
 
-    python3 -m venv .peers && .peers/bin/pip install numpy pyarrow pyppmd
-    .peers/bin/python scripts/baselines.py RUN [--json] [--seseragi target/release/seseragi]
+    scripts/bench/peers/setup.sh
+    .peers/venv/bin/python scripts/baselines.py RUN [--json] [--seseragi target/release/seseragi]
 
 Split and text come from seseragi itself: `inspect RUN --json` says what was learnt and held out, and
 `export RUN/job.toml --format parquet` has the words (the site or mirror that the job reads must be

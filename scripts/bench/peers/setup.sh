@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../../.."
 
 home=.peers
 python=${PYTHON:-python3}
-packages="beautifulsoup4==4.15.0 natto-py==1.0.1 gensim==4.4.0 fugashi==1.5.2 ipadic==1.0.0 selectolax==1.0.2 numpy==2.4.6 matplotlib==3.11.2"
+packages="beautifulsoup4==4.15.0 natto-py==1.0.1 gensim==4.4.0 fugashi==1.5.2 ipadic==1.0.0 selectolax==1.0.2 numpy==2.4.6 matplotlib==3.11.2 pyarrow==26.0.1 pyppmd==1.3.1"
 # natto-py reads MeCab's own configuration; where IPADIC is not the system's choice, it is named.
 if ! command -v mecab >/dev/null 2>&1 || ! command -v mecab-config >/dev/null 2>&1 || [ ! -e /var/lib/mecab/dic/ipadic-utf8/sys.dic ]; then
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
