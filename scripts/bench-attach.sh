@@ -81,7 +81,7 @@ steps = {run: read(run)["steps"] for run in ["old", "attached", "forgetful", "sc
 print("| run | steps | new characters | old characters |\n|---|---|---|---|")
 for run, what in [
     ("old", "before: new characters only"),
-    ("attached", "attached, 10 % replayed"),
+    ("attached", "attached, 30 % replayed"),
     ("forgetful", "attached, nothing replayed"),
     ("scratch", "from scratch on both"),
 ]:
