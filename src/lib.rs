@@ -36,7 +36,7 @@ const EXAMPLES: &str = "Examples:
   seseragi run jobs/aozora.toml --set train.passes=2
   seseragi generate runs/aozora --prompt 雨が --words 200
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 stopped at once by a second Ctrl-C.";
 
 #[derive(Subcommand)]
 enum Command {

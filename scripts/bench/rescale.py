@@ -40,7 +40,9 @@ every_seconds = 0
 [report]
 steps = true
 """
-RIVER = STEPS.replace("steps = true", "steps = false").replace("share = 0.0", "share = 0.97")
+# Read far ahead, so that a worker never waits for the other's long page.
+RIVER = STEPS.replace("steps = true", "steps = false").replace("share = 0.0", "share = 0.97").replace(
+    "epoch_entries = 4\n", "epoch_entries = 8\nepochs_in_flight = 16\n")
 
 # Seconds between two rescales, and what counts as around one.
 PAUSE = 6.0

@@ -195,4 +195,5 @@ def machine():
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
-    return f"{cpu}, {CORES} cores, {memory:.0f} GiB, Linux {platform.release()}; load {load} when it began"
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{cpu}, {CORES} cores, {memory:.0f} GiB, Linux {kernel}; load {load} when it began"

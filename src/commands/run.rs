@@ -238,6 +238,10 @@ pub fn tell(job: &Job, watched: &Watched, elapsed: Duration) -> anyhow::Result<(
             );
         }
     }
-    println!("weights_digest {}", finished.weights_digest);
+    if finished.weights_digest.is_empty() {
+        println!("nothing was committed: the chunk that was under way was left, and comes again");
+    } else {
+        println!("weights_digest {}", finished.weights_digest);
+    }
     Ok(())
 }
