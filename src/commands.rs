@@ -13,8 +13,14 @@ pub mod steer;
 pub mod tune;
 pub mod vectors;
 
+use std::path::Path;
+
 use graphs::{
-    job::JobError, peers::BadPlace, report::ReportError, run::RunError, trained::TrainedError,
+    job::JobError,
+    peers::BadPlace,
+    report::ReportError,
+    run::RunError,
+    trained::{Trained, TrainedError},
     tune::TuneError,
 };
 use serde::Serialize;
@@ -33,6 +39,16 @@ pub fn is_configuration(error: &anyhow::Error) -> bool {
         || matches!(error.downcast_ref(), Some(TrainedError::NoSuchModel { .. }))
         || matches!(error.downcast_ref(), Some(ReportError::Trained(TrainedError::Model(error))) if setting(error))
         || matches!(error.downcast_ref(), Some(TuneError::Job(_) | TuneError::Changed { .. }))
+}
+
+/// Opens a run's model. Where there are several and none is named, it is said which one was taken.
+pub fn open_model(run: &Path, name: Option<&str>, device: &str) -> Result<Trained, TrainedError> {
+    let trained = Trained::open_model(run, name, device)?;
+    let count = trained.manifest.models.len();
+    if name.is_none() && count > 1 {
+        eprintln!("model {}, of {count} in this run; --model names another", trained.model.name);
+    }
+    Ok(trained)
 }
 
 /// Refuses names that no device has; whether this machine has the device is seen later.

@@ -78,6 +78,8 @@ fn a_model_in_company_has_the_weights_that_it_has_alone() {
     };
     assert_eq!(written(&["--model", "plain"])["model"], "plain");
     assert_eq!(written(&[])["model"], "clipped");
+    let unnamed = call(["generate", in_words(&directory), "--words", "5"]);
+    assert!(unnamed.messages.contains("model clipped, of 2 in this run; --model "), "{unnamed:?}");
     let ended = call(["generate", in_words(&directory), "--model", "none"]);
     assert!(ended.error(2).ends_with("no model \"none\"; it has clipped, plain"), "{ended:?}");
 

@@ -16,7 +16,7 @@ use operators::{
 };
 use serde::Serialize;
 
-use super::{grouped, print_json};
+use super::{grouped, open_model, print_json};
 
 /// Scores text with a trained model: bits per character, perplexity per word
 ///
@@ -99,7 +99,7 @@ struct Answer {
 impl Evaluate {
     /// Scores and prints.
     pub fn execute(self) -> anyhow::Result<()> {
-        let trained = Trained::open_model(&self.run, self.model.as_deref(), &self.device)?;
+        let trained = open_model(&self.run, self.model.as_deref(), &self.device)?;
         let adaptation = self.dynamic.then(|| self.adaptation(&trained)).transpose()?;
         let documents = self.wanted(trained.documents(&self.files)?)?;
         let evaluation = trained.evaluate(&documents)?;

@@ -7,11 +7,10 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use graphs::trained::Trained;
 use model::Sampler;
 use serde_json::json;
 
-use super::print_json;
+use super::{open_model, print_json};
 
 /// Has a trained model write
 ///
@@ -103,7 +102,7 @@ impl Generate {
                 format!("could not read the prompt from \"{}\"", file.display())
             })?,
         };
-        let trained = Trained::open_model(&self.run, self.model.as_deref(), &self.device)?;
+        let trained = open_model(&self.run, self.model.as_deref(), &self.device)?;
         let several = self.passages > 1;
         let heading =
             |seed: u64| if several { format!("── seed {seed}\n") } else { String::new() };
