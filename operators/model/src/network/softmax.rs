@@ -11,6 +11,7 @@
 //! cluster without rows has no entry in the head, and so no probability. A new row begins within its
 //! cluster and takes from its neighbours there alone.
 
+mod clusters;
 mod targets;
 
 #[cfg(test)]
@@ -21,12 +22,12 @@ use std::ops::Range;
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::rows::{self, Beginning};
-use super::{NewRow, Parameter, appended, grown, host, parameter};
+use super::{NewRow, Parameter, grown, parameter};
 use crate::error::{Doing, Error};
 use crate::ext;
 use crate::layout::IGNORED;
-use crate::seed;
 use crate::shape::{Shape, Softmax};
+use clusters::{Clusters, grown_bias, spans, tail_names};
 use targets::TailTargets;
 pub use targets::Targets;
 
@@ -41,28 +42,6 @@ pub(super) struct Output {
     clusters: Option<Clusters>,
 }
 
-#[derive(Debug)]
-struct Clusters {
-    /// The rows at which clusters begin.
-    cutoffs: Vec<usize>,
-    /// `[open clusters, width]`: their entries in the head.
-    weight: Tensor,
-    /// `[open clusters]`
-    bias: Tensor,
-    /// All clusters, open or not.
-    tails: Vec<Tail>,
-}
-
-#[derive(Debug)]
-struct Tail {
-    /// `[narrow, width]`
-    projection: Tensor,
-    /// `[rows of the cluster, narrow]`
-    weight: Tensor,
-    /// `[rows of the cluster]`
-    bias: Tensor,
-}
-
 impl Output {
     /// A fresh layer without rows that reads features `width` wide.
     pub fn new(shape: &Shape, seed: u64, device: Device) -> Output {
@@ -71,25 +50,9 @@ impl Output {
             |size: &[i64]| Tensor::zeros(size, (Kind::Float, device)).set_requires_grad(true);
         let clusters = match &shape.softmax {
             Softmax::Full => None,
-            Softmax::Adaptive { cutoffs, .. } => Some(Clusters {
-                cutoffs: cutoffs.clone(),
-                weight: empty(&[0, width]),
-                bias: empty(&[0]),
-                tails: (0..cutoffs.len())
-                    .map(|cluster| {
-                        let narrow = shape.narrow(cluster) as i64;
-                        Tail {
-                            projection: projection(shape, cluster, seed).to_device(device),
-                            weight: empty(&[0, narrow]),
-                            bias: empty(&[0]),
-                        }
-                    })
-                    .map(|tail| Tail {
-                        projection: tail.projection.set_requires_grad(true),
-                        ..tail
-                    })
-                    .collect(),
-            }),
+            Softmax::Adaptive { cutoffs, .. } => {
+                Some(Clusters::fresh(shape, cutoffs, seed, device))
+            }
         };
         Output { weight: (!shape.tied).then(|| empty(&[0, width])), bias: empty(&[0]), clusters }
     }
@@ -222,8 +185,7 @@ impl Output {
                 let clusters = self.clusters.as_ref().expect("targets are sorted by our cutoffs");
                 let features = features.f_index_select(0, places)?;
                 let tail = &clusters.tails[*cluster];
-                let features = features.f_linear(&tail.projection, None::<&Tensor>)?;
-                let more = loss(&features, (&tail.weight, &tail.bias), rows)?;
+                let more = loss(&tail.narrowed(&features)?, (&tail.weight, &tail.bias), rows)?;
                 nats = match each {
                     true => nats.f_index_add(0, places, &more)?,
                     false => nats.f_add(&more)?,
@@ -278,124 +240,4 @@ impl Output {
             None => embedding.narrow(0, 0, rows as i64),
         }
     }
-}
-
-impl Clusters {
-    /// How many have rows.
-    fn open(&self) -> usize {
-        self.bias.size()[0] as usize
-    }
-
-    /// Clusters for `rows` rows, where there were `old`. An entry begins as a new row of the head,
-    /// whose weight and bias are given.
-    fn grown(
-        &self,
-        (head_weight, head_bias): (&Tensor, &Tensor),
-        (old, rows): (usize, usize),
-        new: &[NewRow<'_>],
-        learnt: bool,
-        seed: u64,
-    ) -> Result<Clusters, Error> {
-        let spans = spans(&self.cutoffs, rows);
-        let opening = spans.len() - self.open();
-        let (mut weight, mut bias) = (self.weight.shallow_clone(), self.bias.shallow_clone());
-        if opening > 0 {
-            let table = tch::no_grad(|| Tensor::cat(&[head_weight, &self.weight], 0));
-            let unknown = vec![Beginning::Parts(&[]); opening];
-            let table = grown(&table, &unknown, learnt, (seed, "output.clusters.weight"))?;
-            let fresh = table.detach().narrow(0, -(opening as i64), opening as i64);
-            weight = appended(&self.weight, fresh);
-            let table = tch::no_grad(|| Tensor::cat(&[head_bias, &self.bias], 0));
-            let table = grown_bias(&table, |bias| rows::extend_bias(bias, opening, learnt));
-            let fresh = table.detach().narrow(0, -(opening as i64), opening as i64);
-            bias = appended(&self.bias, fresh);
-        }
-        let tails = self.tails.iter().enumerate().map(|(cluster, tail)| {
-            let span = spans.get(cluster).cloned().unwrap_or(0..0);
-            let added = span.start.max(old)..span.end.max(old);
-            tail.grown(
-                cluster,
-                span.start,
-                &new[added.start - old..added.end - old],
-                added,
-                learnt,
-                seed,
-            )
-        });
-        let tails = tails.collect::<Result<Vec<Tail>, Error>>()?;
-        Ok(Clusters { cutoffs: self.cutoffs.clone(), weight, bias, tails })
-    }
-}
-
-impl Tail {
-    /// The tail of the cluster that begins at row `begin`, with the rows `added`.
-    fn grown(
-        &self,
-        cluster: usize,
-        begin: usize,
-        new: &[NewRow<'_>],
-        added: Range<usize>,
-        learnt: bool,
-        seed: u64,
-    ) -> Result<Tail, Error> {
-        let projection = self.projection.shallow_clone();
-        if new.is_empty() {
-            let (weight, bias) = (self.weight.shallow_clone(), self.bias.shallow_clone());
-            return Ok(Tail { projection, weight, bias });
-        }
-        // Parts outside the cluster have no row of this width; mostly they are characters, which are
-        // in the head.
-        let mut parts: Vec<Vec<u32>> = Vec::with_capacity(new.len());
-        for (row, new) in added.zip(new) {
-            if let Some(part) = new.parts.iter().find(|&&part| part as usize >= row) {
-                return Err(Error::Row { row, reason: format!("its part {part} has no row yet") });
-            }
-            let within = new.parts.iter().filter_map(|&part| (part as usize).checked_sub(begin));
-            parts.push(within.map(|part| part as u32).collect());
-        }
-        let beginnings: Vec<Beginning<'_>> =
-            parts.iter().map(|parts| Beginning::Parts(parts)).collect();
-        let [_, name, _] = tail_names(cluster);
-        Ok(Tail {
-            projection,
-            weight: grown(&self.weight, &beginnings, learnt, (seed, &name))?,
-            bias: grown_bias(&self.bias, |bias| rows::extend_tail(bias, new.len(), learnt)),
-        })
-    }
-
-    /// The logits within the cluster, `[places, rows of the cluster]`.
-    fn logits(&self, features: &Tensor) -> Result<Tensor, tch::TchError> {
-        features
-            .f_linear(&self.projection, None::<&Tensor>)?
-            .f_linear(&self.weight, Some(&self.bias))
-    }
-}
-
-/// The rows of each cluster that has any, where there are `rows` in all.
-fn spans(cutoffs: &[usize], rows: usize) -> Vec<Range<usize>> {
-    let ends = cutoffs.iter().skip(1).copied().chain([usize::MAX]);
-    let spans = cutoffs.iter().zip(ends).map(|(&begin, end)| begin..end.min(rows));
-    spans.take_while(|span| !span.is_empty()).collect()
-}
-
-fn tail_names(cluster: usize) -> [String; 3] {
-    ["projection.weight", "weight", "bias"].map(|name| format!("output.tail.{cluster}.{name}"))
-}
-
-/// First values of a cluster's projection: uniform in ±1/√width, a function of (seed, name).
-fn projection(shape: &Shape, cluster: usize, seed: u64) -> Tensor {
-    let (width, narrow) = (shape.features(), shape.narrow(cluster));
-    let [name, ..] = tail_names(cluster);
-    let mut generator = seed::generator(seed, &name, 0);
-    let bound = 1.0 / (width as f32).sqrt();
-    let values: Vec<f32> =
-        (0..width * narrow).map(|_| seed::around_zero(&mut generator, bound)).collect();
-    Tensor::from_slice(&values).view([narrow as i64, width as i64])
-}
-
-fn grown_bias(bias: &Tensor, extend: impl FnOnce(&mut Vec<f32>)) -> Tensor {
-    let mut values = host(bias);
-    let old = values.len();
-    extend(&mut values);
-    appended(bias, Tensor::from_slice(&values[old..]).to_device(bias.device()))
 }

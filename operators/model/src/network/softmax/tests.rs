@@ -5,7 +5,7 @@ use tch::{Device, Reduction, Tensor};
 
 use super::super::tests::{network, shape};
 use super::*;
-use crate::network::{Network, State};
+use crate::network::{Network, State, host};
 use crate::shape::Cell;
 
 fn adaptive(tied: bool, rows: usize) -> Network {
