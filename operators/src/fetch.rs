@@ -18,6 +18,7 @@ mod host;
 mod inquiries;
 mod local;
 mod pace;
+mod permits;
 mod retry;
 mod robots;
 mod settings;

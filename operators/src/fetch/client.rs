@@ -19,7 +19,6 @@ use super::{
     connect::{Connections, connect},
     count::{Counters, Tally, count},
     exchange::{Answer, Limit, Miss, Received, exchange},
-    guard::is_private_literal,
     host::{Host, Known, site},
     local, pace,
     retry::Effort,
@@ -58,17 +57,17 @@ pub struct Client {
 pub(super) struct Inner {
     pub(super) policy: Policy,
     // Connects to the public web only.
-    guarded: reqwest::Client,
+    pub(super) guarded: reqwest::Client,
     // Connects to whatever it is told to.
-    open: reqwest::Client,
+    pub(super) open: reqwest::Client,
     // Sites that may be asked wherever they are.
-    permitted: RwLock<HashSet<String>>,
+    pub(super) permitted: RwLock<HashSet<String>>,
     // Why no `https:` address can be trusted, if none can.
     no_authorities: Option<String>,
     // Requests that may yet be under way at once, over all workers.
     requests: Semaphore,
     // Every site that was asked, for good: a job asks a handful.
-    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    pub(super) hosts: Mutex<HashMap<String, Arc<Host>>>,
     cache: Option<Cache>,
     pub(super) unpacked: Unpacked,
     tally: Arc<Tally>,
@@ -130,31 +129,6 @@ impl Client {
             "http" | "https" => self.inner.visit(url, Revalidate::Always).await,
             scheme => Err(Refusal::Scheme(scheme.to_owned()).into()),
         }
-    }
-
-    /// Lets the site of `url` (its scheme, host and port) be asked, be it in a private network:
-    /// for what the job itself names.
-    pub fn permit(&self, url: &Url) {
-        let mut permitted = self.inner.permitted.write().unwrap_or_else(PoisonError::into_inner);
-        permitted.insert(site(url));
-    }
-
-    /// The same for a site that is known by its name.
-    pub fn permit_site(&self, site: String) {
-        let mut permitted = self.inner.permitted.write().unwrap_or_else(PoisonError::into_inner);
-        permitted.insert(site);
-    }
-
-    /// The sites that were permitted, to be permitted in another process too.
-    pub fn permitted(&self) -> Vec<String> {
-        let permitted = self.inner.permitted.read().unwrap_or_else(PoisonError::into_inner);
-        permitted.iter().cloned().collect()
-    }
-
-    /// Whether the site of `url` was asked for anything.
-    pub fn has_asked(&self, url: &Url) -> bool {
-        let hosts = self.inner.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.contains_key(&site(url))
     }
 
     /// Fetches the page at an entry's address, which need not be one.
@@ -363,19 +337,6 @@ impl Inner {
             Ok((_, page)) => Ok(Rules::read(&self.policy.robots_name, &page.body)),
             Err(Trouble::Refused(refusal)) => Ok(Rules::without(&refusal)),
             Err(Trouble::Fatal(fault)) => Err(fault),
-        }
-    }
-
-    /// What may connect to the site of `url`. Asked at every hop, so that no redirect leads where
-    /// the address itself must not.
-    fn reach(&self, url: &Url) -> Result<&reqwest::Client, Refusal> {
-        let permitted = || self.permitted.read().unwrap_or_else(PoisonError::into_inner);
-        if self.policy.allow_private || permitted().contains(&site(url)) {
-            Ok(&self.open)
-        } else if is_private_literal(url) {
-            Err(Refusal::Private(site(url)))
-        } else {
-            Ok(&self.guarded)
         }
     }
 
