@@ -1,16 +1,16 @@
-//! How fast text becomes words: the bare lattice, the analyzer around it, and the whole stage; and
+//! How fast text becomes words: by lindera's own lattice, by the analyzer, and in the whole stage; and
 //! what it takes to open the dictionary.
 //!
-//! The stage is meant to keep nine tenths of the lattice's speed. The text is real where
-//! `SESERAGI_TEST_DATA` names the test data, else the sentences of the segmentation test.
+//! The text is real where `SESERAGI_TEST_DATA` names the test data, else the sentences of the
+//! segmentation test.
+
+#[path = "../tests/reference/lattice.rs"]
+mod lattice;
 
 use std::{env, fs, hint::black_box, path::PathBuf, sync::Arc};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lindera::{
-    dictionary::{Dictionary as System, DictionaryBuilder, Lattice},
-    mode::{Mode, Penalty},
-};
+use lattice::{Files, Reference};
 use operators::{
     analyzer::{Analyzer, Dictionary},
     batch::Batch,
@@ -58,38 +58,10 @@ fn tokenize(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("tokenize");
     group.throughput(Throughput::Bytes(text.len() as u64)).sample_size(10);
 
-    let system = System::load_from_path(&home.join("compiled")).expect("it was just opened");
-    let space = "\u{3000},9,9,1287,記号,空白,*,*,*,*,*,*,*\n";
-    let additions = DictionaryBuilder::new((*system.metadata).clone())
-        .build_user_dict_from_reader(space.as_bytes())
-        .expect("a row of IPADIC");
-    let mode = Mode::Decompose(Penalty {
-        kanji_penalty_length_threshold: usize::MAX,
-        kanji_penalty_length_penalty: 0,
-        other_penalty_length_threshold: usize::MAX,
-        other_penalty_length_penalty: 0,
-    });
-    let (mut lattice, mut starts) = (Lattice::default(), Vec::new());
-    group.bench_function("lattice", |bencher| {
-        bencher.iter(|| {
-            let mut words = 0;
-            for line in text.lines() {
-                lattice.set_text(
-                    &system.prefix_dictionary,
-                    &Some(&additions.dict),
-                    &system.character_definition,
-                    &system.unknown_dictionary,
-                    &system.connection_cost_matrix,
-                    line,
-                    &mode,
-                    Some(24),
-                    true,
-                );
-                lattice.tokens_offset_into(&mut starts);
-                words += starts.len();
-            }
-            words
-        });
+    let files = Files::open(&home);
+    let mut reference = Reference::new(&files);
+    group.bench_function("lindera's lattice", |bencher| {
+        bencher.iter(|| text.lines().map(|line| reference.starts(line).len()).sum::<usize>());
     });
 
     let mut analyzer = Analyzer::new(Arc::clone(&dictionary));

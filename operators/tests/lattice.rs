@@ -1,74 +1,41 @@
 //! The analyzer cuts every line as lindera's own lattice does over the same files, set as MeCab is.
 
+#[path = "reference/lattice.rs"]
+mod lattice;
+
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
 
-use lindera::{
-    dictionary::{
-        Dictionary as System, DictionaryBuilder, Lattice as Reference, UserDictionary, WordId,
-    },
-    mode::{Mode, Penalty},
-};
+use lattice::{Files, Reference};
 use operators::analyzer::{Analyzer, Dictionary};
 use proptest::prelude::*;
 
-struct Both {
-    ours: Arc<Dictionary>,
-    system: System,
-    space: UserDictionary,
-}
-
-static DICTIONARY: LazyLock<Both> = LazyLock::new(|| {
+static DICTIONARY: LazyLock<(Arc<Dictionary>, Files)> = LazyLock::new(|| {
     let home = Dictionary::locate();
     let ours = Dictionary::open(&home).unwrap_or_else(|error| panic!("{error}"));
-    let system = System::load_from_path(&home.join("compiled")).expect("it was just opened");
-    let row = "\u{3000},9,9,1287,記号,空白,*,*,*,*,*,*,*\n";
-    let space = DictionaryBuilder::new((*system.metadata).clone())
-        .build_user_dict_from_reader(row.as_bytes())
-        .expect("a row of IPADIC");
-    Both { ours, system, space }
+    (ours, Files::open(&home))
 });
 
 struct Cutters {
     ours: Analyzer,
-    reference: Reference,
-    starts: Vec<(usize, WordId)>,
+    reference: Reference<'static>,
 }
 
 impl Cutters {
     fn new() -> Self {
-        let ours = Analyzer::new(Arc::clone(&DICTIONARY.ours));
-        Self { ours, reference: Reference::default(), starts: Vec::new() }
+        let (ours, files) = &*DICTIONARY;
+        Self { ours: Analyzer::new(Arc::clone(ours)), reference: Reference::new(files) }
     }
 
     /// Compares where the words of a line begin.
     fn assert_equal(&mut self, line: &str) {
-        let Both { system, space, .. } = &*DICTIONARY;
-        // Unknown words are considered everywhere, as MeCab does, and without penalties.
-        let mode = Mode::Decompose(Penalty {
-            kanji_penalty_length_threshold: usize::MAX,
-            kanji_penalty_length_penalty: 0,
-            other_penalty_length_threshold: usize::MAX,
-            other_penalty_length_penalty: 0,
-        });
-        self.reference.set_text(
-            &system.prefix_dictionary,
-            &Some(&space.dict),
-            &system.character_definition,
-            &system.unknown_dictionary,
-            &system.connection_cost_matrix,
-            line,
-            &mode,
-            Some(24),
-            true,
-        );
-        self.reference.tokens_offset_into(&mut self.starts);
+        let starts = self.reference.starts(line);
         let mut reference = Vec::new();
-        let ends = self.starts.iter().skip(1).map(|&(start, _)| start).chain([line.len()]);
-        for (&(start, _), end) in self.starts.iter().zip(ends) {
+        let ends = starts.iter().skip(1).map(|&(start, _)| start).chain([line.len()]);
+        for (&(start, _), end) in starts.iter().zip(ends) {
             let word = &line[start..end];
             // The analyzer hands out blanks one by one.
             let is_blank = word.chars().all(|character| " \t\u{b}".contains(character));

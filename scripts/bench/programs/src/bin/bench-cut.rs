@@ -9,12 +9,12 @@
 //! the settings that make it equal to MeCab; `analyzer` is what the stage uses. Prints a line of JSON.
 #![allow(clippy::print_stdout)] // what it found
 
+#[path = "../../../../../operators/tests/reference/lattice.rs"]
+mod lattice;
+
 use std::{error::Error, fs, hint::black_box, sync::Arc, time::Instant};
 
-use lindera::{
-    dictionary::{Dictionary as System, DictionaryBuilder, Lattice},
-    mode::{Mode, Penalty},
-};
+use lattice::{Files, Reference};
 use operators::{
     analyzer::{Analyzer, Dictionary},
     extract::{Extractor, Rule},
@@ -37,33 +37,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let home = Dictionary::locate();
     let dictionary = Dictionary::open(&home)?;
-    let system = System::load_from_path(&home.join("compiled"))?;
-    let space = "\u{3000},9,9,1287,記号,空白,*,*,*,*,*,*,*\n";
-    let additions = DictionaryBuilder::new((*system.metadata).clone())
-        .build_user_dict_from_reader(space.as_bytes())?;
-    let mode = Mode::Decompose(Penalty {
-        kanji_penalty_length_threshold: usize::MAX,
-        kanji_penalty_length_penalty: 0,
-        other_penalty_length_threshold: usize::MAX,
-        other_penalty_length_penalty: 0,
-    });
-    let (mut lattice, mut starts) = (Lattice::default(), Vec::new());
+    let files = Files::open(&home);
+    let mut reference = Reference::new(&files);
     let mut in_lattice = || {
         let begun = Instant::now();
         for line in texts.iter().flat_map(|text| text.lines()) {
-            lattice.set_text(
-                &system.prefix_dictionary,
-                &Some(&additions.dict),
-                &system.character_definition,
-                &system.unknown_dictionary,
-                &system.connection_cost_matrix,
-                line,
-                &mode,
-                Some(24),
-                true,
-            );
-            lattice.tokens_offset_into(&mut starts);
-            black_box(&starts);
+            black_box(reference.starts(line));
         }
         begun.elapsed().as_secs_f64()
     };
