@@ -86,7 +86,7 @@ fn a_run_killed_twice_within_a_second_of_each_start_ends_as_the_unbroken_one() {
     let mut kills = 0;
     // Until there is something to resume, a kill within a second may well leave nothing.
     let mut first = job.start();
-    assert!(first.wait_for(|line| line.starts_with("committed")), "a commit");
+    first.wait_for_commits(1);
     assert!(first.kill(), "killed after its first commit");
     for _ in 0..4 {
         for _ in 0..2 {
@@ -156,7 +156,7 @@ fn a_second_signal_stops_at_once() {
     let stage = Stage::set(9);
     let job = stage.job("hasty");
     let mut running = job.start();
-    assert!(running.wait_for(|line| line.starts_with("committed")), "a commit");
+    running.wait_for_commits(1);
     // Stopped in the sense of the shell meanwhile, so that it meets both at once.
     running.signal("STOP");
     running.signal("TERM");

@@ -99,7 +99,7 @@ fn a_run_that_was_stopped_and_resumed_has_one_curve_without_a_break_or_repetitio
     }));
     assert!(killed.kill(), "killed in the middle");
     let mut drained = job.start();
-    assert!(drained.wait_for(|line| line.starts_with("committed")), "a commit");
+    drained.wait_for_commits(1);
     drained.signal("TERM");
     assert_eq!(drained.end().code, Some(0));
     let half = measured(&job).points[&Quantity::PrequentialLoss].len();

@@ -23,16 +23,6 @@ use running::{Ended, Job, Running};
 use serde_json::Value;
 use world::{Among, PAGES, World};
 
-/// Waits until so many epochs are committed.
-fn wait_for_commits(running: &mut Running, commits: usize) {
-    let mut seen = 0;
-    let committed = running.wait_for(|line| {
-        seen += usize::from(line.starts_with("committed"));
-        seen == commits
-    });
-    assert!(committed, "{:?}", running.told());
-}
-
 /// The error that it ended with.
 #[track_caller]
 fn error(ended: &Ended, code: i32) -> &str {
@@ -95,7 +85,7 @@ fn whoever_is_killed_the_others_say_so_and_any_number_goes_on_to_the_same_weight
 
     let among = Among::of(world.folder.path(), 2, 2);
     let [mut owner, peer] = among.start(&job).try_into().ok().expect("two");
-    wait_for_commits(&mut owner, 3);
+    owner.wait_for_commits(3);
     assert!(peer.kill(), "it was still running");
     let ended = owner.end();
     let message = error(&ended, 1);
@@ -107,7 +97,7 @@ fn whoever_is_killed_the_others_say_so_and_any_number_goes_on_to_the_same_weight
     // Two others go on, of which the owner's is killed.
     let among = Among::of(world.folder.path(), 2, 1);
     let [mut owner, peer] = among.start(&job).try_into().ok().expect("two");
-    wait_for_commits(&mut owner, 2);
+    owner.wait_for_commits(2);
     assert!(owner.kill(), "it was still running");
     let ended = peer.end();
     let message = error(&ended, 1);
@@ -134,7 +124,7 @@ fn drained_by_any_of_its_processes_a_job_goes_on_with_another_number_of_them() {
     let job = world.job("drained", true);
     let [mut owner, peer] =
         Among::of(world.folder.path(), 2, 2).start(&job).try_into().ok().expect("two");
-    wait_for_commits(&mut owner, 2);
+    owner.wait_for_commits(2);
     peer.signal("TERM");
     let (ended, followed) = (owner.end(), peer.end());
     assert_eq!((ended.code, followed.code), (Some(0), Some(0)), "{:?}", ended.told);
@@ -158,7 +148,7 @@ fn paused(
 ) -> (Job, Vec<Running>, PathBuf) {
     let job = world.job(name, false);
     let mut running = job.start();
-    wait_for_commits(&mut running, 3);
+    running.wait_for_commits(3);
     assert!(running.kill(), "killed in the middle");
     told(&job, &["pause"]);
     let source = world.folder.path().join(format!("{name}-source.toml"));

@@ -1,43 +1,21 @@
 //! What is measured of gradients and parameters, and the one page that a job's models are laid on.
 
+#[path = "rig/models.rs"]
+mod models;
 #[path = "rig/program.rs"]
 mod program;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
+use models::{WILD, job};
 use program::{call, run};
 use serde_json::Value;
 
-/// A step so long that the weights are no numbers any more.
-const WILD: &str = "name = \"wild & free\"\ncell = \"irnn\"\n\
-                    train = { optimizer = \"sgd\", learning_rate = 1e30, clip = \"none\" }\n";
 const MODELS: [&str; 3] = [
     "name = \"tanh\"\ncell = \"rnn\"\n",
     "name = \"gated\"\ncell = \"lstm\"\ndropout = 0.1\ntrain = { clip_at = 0.05 }\n",
     WILD,
 ];
-
-/// A job over the sample library with these three models, in a folder of its own.
-fn job(folder: &Path, name: &str) -> PathBuf {
-    let path = folder.join(format!("{name}.toml"));
-    let directory = folder.join(name);
-    let mut text = format!(
-        "directory = {directory:?}\nworkers = 2\n[[source]]\nkind = \"sample\"\n\
-         [vocabulary]\nlimit = 600\n[chunk]\nwords = 2000\n\
-         [train]\nthreads = 1\ndevice = \"cpu\"\nbatch = 4\nsequence = 16\n\
-         [held_out]\nshare = 0.1\nevery = \"3 chunks\"\nwords = 500\n\
-         [commit]\nevery = \"0 s\"\n[plots]\nevery_seconds = 0\n"
-    );
-    for model in MODELS {
-        let model = model.replace(" & ", "-");
-        text += &format!("[[model]]\nlayers = 1\nhidden = 16\nembedding = 8\n{model}");
-    }
-    fs::write(&path, text).expect("a folder of ours");
-    path
-}
 
 fn in_words(path: &Path) -> &str {
     path.to_str().expect("a path of ours")
@@ -65,9 +43,9 @@ fn measuring_gradients_changes_no_weight_and_a_resumed_run_has_measured_the_same
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     let often = ["report.gradients=2 chunks", "report.parameters=3 chunks"];
-    let outcome = run(&job(folder, "often"), &often).json();
+    let outcome = run(&job(folder, "often", &MODELS), &often).json();
     let never = ["report.gradients=never", "report.parameters=never"];
-    let silent = run(&job(folder, "never"), &never).json();
+    let silent = run(&job(folder, "never", &MODELS), &never).json();
     assert_eq!(silent["weights_digest"], outcome["weights_digest"]);
     for kind in ["gradients", "parameters"] {
         assert!(measured(&folder.join("never"), kind).is_empty(), "{kind}");
@@ -98,7 +76,7 @@ fn measuring_gradients_changes_no_weight_and_a_resumed_run_has_measured_the_same
     }
 
     // Ended at a chunk and run again: that its end was measured as well is all the difference.
-    let stopped = job(folder, "stopped");
+    let stopped = job(folder, "stopped", &MODELS);
     let early = [&often[..], &["stop.after_chunks=3"]].concat();
     let ended = run(&stopped, &early).json()["chunks"].as_u64().expect("a count");
     assert!(ended < all, "{ended} of {all}");
@@ -115,12 +93,12 @@ fn measuring_gradients_changes_no_weight_and_a_resumed_run_has_measured_the_same
 fn the_report_is_one_page_with_every_model_that_asks_the_web_for_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    let outcome = run(&job(folder, "job"), &[]).json();
+    let outcome = run(&job(folder, "job", &MODELS), &[]).json();
     let directory = folder.join("job");
     let told = call(["report", in_words(&directory), "--words", "30", "--json"]).json();
     let models = told[0]["models"].as_array().expect("a list");
     let names: Vec<_> = models.iter().filter_map(|model| model["name"].as_str()).collect();
-    assert_eq!(names, ["tanh", "gated", "wild-free"]);
+    assert_eq!(names, ["tanh", "gated", "wild"]);
     assert_eq!(told[0]["weights_digest"], outcome["weights_digest"]);
     for (place, model) in models.iter().take(2).enumerate() {
         let score = &outcome["models"][place]["held_out"];

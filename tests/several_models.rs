@@ -1,38 +1,18 @@
 //! Several models in one job: each as it would be alone; and a job that ends before its catalogue.
 
+#[path = "rig/models.rs"]
+mod models;
 #[path = "rig/program.rs"]
 mod program;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
+use models::{WILD, job};
 use program::{call, run};
 use serde_json::Value;
 
 const CLIPPED: &str = "name = \"clipped\"\ncell = \"lstm\"\ndropout = 0.1\n";
 const PLAIN: &str = "name = \"plain\"\ncell = \"rnn\"\ntrain = { passes = 2, batch = 3 }\n";
-/// A step so long that the weights are no numbers any more.
-const WILD: &str = "name = \"wild\"\ncell = \"irnn\"\n\
-                    train = { optimizer = \"sgd\", learning_rate = 1e30, clip = \"none\" }\n";
-
-/// A job over the sample library with these models, in a folder of its own.
-fn job(folder: &Path, name: &str, models: &[&str]) -> PathBuf {
-    let path = folder.join(format!("{name}.toml"));
-    let directory = folder.join(name);
-    let mut text = format!(
-        "directory = {directory:?}\nworkers = 2\n[[source]]\nkind = \"sample\"\n\
-         [vocabulary]\nlimit = 600\n[chunk]\nwords = 2000\n\
-         [train]\nthreads = 1\ndevice = \"cpu\"\nbatch = 4\nsequence = 16\n\
-         [held_out]\nshare = 0.1\nevery = \"3 chunks\"\nwords = 500\n[commit]\nevery = \"0 s\"\n"
-    );
-    for model in models {
-        text += &format!("[[model]]\nlayers = 1\nhidden = 16\nembedding = 8\n{model}");
-    }
-    fs::write(&path, text).expect("a folder of ours");
-    path
-}
 
 fn digest_of(outcome: &Value, name: &str) -> String {
     let models = outcome["models"].as_array().expect("a list");

@@ -166,16 +166,6 @@ fn start(job: &Path, input: impl Into<Stdio>) -> Running {
     Running::start_with(program::seseragi(["run", job, "--json"].into_iter().chain(set)), input)
 }
 
-/// Waits until so many epochs of this run are committed.
-fn wait_for_commits(running: &mut Running, commits: usize) {
-    let mut seen = 0;
-    let committed = running.wait_for(|line| {
-        seen += usize::from(line.starts_with("committed"));
-        seen == commits
-    });
-    assert!(committed, "{:?}", running.told());
-}
-
 #[test]
 fn a_feed_that_grows_is_read_as_it_grows_and_nothing_twice() {
     for kind in ["page", "content"] {
@@ -191,10 +181,10 @@ fn a_feed_that_grows_is_read_as_it_grows_and_nothing_twice() {
         let mut running = start(&job, Stdio::null());
         // An item at a time, since epochs that close while a commit is written share the next one.
         for now in [[0, 1], [1, 2], [2, 3]] {
-            wait_for_commits(&mut running, 1);
+            running.wait_for_commits(1);
             server.set("/feed", rss(&server, &now));
         }
-        wait_for_commits(&mut running, 1);
+        running.wait_for_commits(1);
         running.signal("TERM");
         let ended = running.end();
         assert_eq!(ended.code, Some(0), "{:?}", ended.told);
@@ -205,7 +195,7 @@ fn a_feed_that_grows_is_read_as_it_grows_and_nothing_twice() {
         // Gone on with, it reads what is new since then.
         server.set("/feed", rss(&server, &[3, 4]));
         let mut running = start(&job, Stdio::null());
-        wait_for_commits(&mut running, 1);
+        running.wait_for_commits(1);
         running.signal("TERM");
         assert_eq!(running.end().code, Some(0));
         let found = documents(folder.path());
@@ -308,7 +298,7 @@ fn a_run_over_standard_input_that_is_killed_goes_on_to_the_same_weights() {
     let (reader, mut writer) = io::pipe().expect("a pipe");
     writer.write_all((lines.join("\n") + "\n").as_bytes()).expect("the program reads");
     let mut running = start(&job, reader);
-    wait_for_commits(&mut running, 3);
+    running.wait_for_commits(3);
     let spool = folder.path().join("run/spool/stdin.jsonl");
     assert!(running.run_while(|_| {
         fs::read_to_string(&spool).unwrap_or_default().lines().count() < lines.len()
@@ -324,7 +314,7 @@ fn a_run_over_standard_input_that_is_killed_goes_on_to_the_same_weights() {
     let folder = tempfile::tempdir().expect("a folder");
     let job = job_over(folder.path(), source);
     let mut running = start(&job, piped(&lines));
-    wait_for_commits(&mut running, 3);
+    running.wait_for_commits(3);
     running.kill();
     let resumed = start(&job, piped(&lines)).end();
     assert_eq!(resumed.json()["weights_digest"], unbroken["weights_digest"]);

@@ -153,7 +153,7 @@ fn a_drained_search_goes_on() {
     let ranges = "bracket = 2\nrung_chunks = 8\ntrain.learning_rate = { from = 0.001, to = 0.1 }\n";
     let path = job(folder.path(), "drained", "", ranges);
     let mut running = Running::start(seseragi(arguments(&path, "4", &[])));
-    assert!(running.wait_for(|line| line.starts_with("committed")), "a commit");
+    running.wait_for_commits(1);
     running.signal("TERM");
     let drained = running.end();
     assert_eq!(drained.code, Some(0), "{drained:?}");

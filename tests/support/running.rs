@@ -267,6 +267,17 @@ impl Running {
         false
     }
 
+    /// Waits until it has made so many commits more.
+    #[track_caller]
+    pub fn wait_for_commits(&mut self, commits: usize) {
+        let mut seen = 0;
+        let committed = self.wait_for(|line| {
+            seen += usize::from(line.starts_with("committed"));
+            seen == commits
+        });
+        assert!(committed, "{:?}", self.told());
+    }
+
     /// What it has told so far.
     pub fn told(&self) -> &[String] {
         &self.told
