@@ -109,34 +109,43 @@ pub(crate) struct Past {
     pub drawn: Option<(DrawnEpochs, Replay)>,
 }
 
+/// Makes a graph's dataflow on a worker, which has the spring if it is the owner.
+pub(crate) trait Build:
+    Fn(Scope<'_, Epoch>, Tools, Option<Spring>) -> ProbeHandle<Epoch> + Send + Sync + 'static
+{
+}
+
+impl<F> Build for F where
+    F: Fn(Scope<'_, Epoch>, Tools, Option<Spring>) -> ProbeHandle<Epoch> + Send + Sync + 'static
+{
+}
+
 /// What a job stands on, in this process: whatever becomes of its dataflow.
-struct Ground {
+struct Ground<'a> {
+    job: &'a Job,
+    reins: &'a Reins,
     runtime: Runtime,
     client: Client,
     alarm: Alarm,
     peers: Peers,
 }
 
-/// Runs a graph until `attend` returns, which sits at its end, on a thread of its own. `build` makes
-/// the dataflow on each worker; the spring is given to the owner. Other processes of the job are
-/// gathered first, and told at the end how it was.
+/// Runs a graph until `attend` returns, which sits at its end, on a thread of its own.
+/// Other processes of the job are gathered first, and told at the end how it was.
 pub(crate) fn drive<T: Send>(
     job: &Job,
     reins: &Reins,
     lexicon: Lexicon,
     past: Past,
-    build: impl Fn(Scope<'_, Epoch>, Tools, Option<Spring>) -> ProbeHandle<Epoch>
-    + Send
-    + Sync
-    + 'static,
+    build: impl Build,
     attend: impl FnOnce(&Alarm) -> Result<T, RunError> + Send,
 ) -> Result<T, RunError> {
     let (runtime, client, alarm) = (runtime()?, client(job)?, Alarm::new());
     let hearers = Hearers { gauges: past.helm.gauges(), alarm: &alarm, drain: &reins.drain };
     let (dictionary, events) = (&lexicon.dictionary, &reins.events);
     let (peers, mesh) = Peers::gather(job, dictionary, runtime.handle(), events, &hearers)?;
-    let ground = Ground { runtime, client, alarm, peers };
-    let finished = flow(job, reins, lexicon, past, build, attend, &ground, mesh);
+    let ground = Ground { job, reins, runtime, client, alarm, peers };
+    let finished = flow(&ground, mesh, lexicon, past, build, attend);
     let finished = match ground.alarm.raised() {
         Some(trouble) => Err(RunError::raised(trouble)),
         None => finished,
@@ -151,21 +160,15 @@ pub(crate) fn drive<T: Send>(
     finished
 }
 
-#[allow(clippy::too_many_arguments, reason = "what `drive` has, and what it stands on")]
 fn flow<T: Send>(
-    job: &Job,
-    reins: &Reins,
+    ground: &Ground<'_>,
+    mesh: Option<Mesh>,
     lexicon: Lexicon,
     past: Past,
-    build: impl Fn(Scope<'_, Epoch>, Tools, Option<Spring>) -> ProbeHandle<Epoch>
-    + Send
-    + Sync
-    + 'static,
+    build: impl Build,
     attend: impl FnOnce(&Alarm) -> Result<T, RunError> + Send,
-    ground: &Ground,
-    mesh: Option<Mesh>,
 ) -> Result<T, RunError> {
-    let Ground { runtime, client, alarm, peers } = ground;
+    let Ground { job, reins, runtime, client, alarm, peers } = ground;
     let _one_job_a_rein = reins.client.set(client.clone());
     let (waker, drain) = (Waker::default(), Arc::clone(&reins.drain));
     let first = past.last.map_or(0, |epoch| epoch + 1);
@@ -199,7 +202,7 @@ fn flow<T: Send>(
         reach: Reach { client: client.clone(), sample: None, run: job.directory.clone() },
         rules,
         runtime: runtime.handle().clone(),
-        job: Arc::new(job.clone()),
+        job: Arc::new(Job::clone(job)),
         alarm: alarm.clone(),
         peers: peers.clone(),
         sample: Arc::default(),
@@ -269,10 +272,7 @@ pub(crate) fn start(
     mesh: Option<Mesh>,
     tools: Tools,
     spring: Option<Spring>,
-    build: impl Fn(Scope<'_, Epoch>, Tools, Option<Spring>) -> ProbeHandle<Epoch>
-    + Send
-    + Sync
-    + 'static,
+    build: impl Build,
     stop: Arc<AtomicBool>,
 ) -> Result<WorkerGuards<()>, RunError> {
     let failed =

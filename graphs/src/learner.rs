@@ -122,8 +122,6 @@ pub struct Learner {
     pub events: Sender<Event>,
     /// Set when the job is to end at the next closed epoch.
     pub drain: Arc<AtomicBool>,
-    /// Raised when the job has failed elsewhere.
-    pub alarm: Alarm,
     /// When training first saw that it is to end: what it may still take counts from there.
     pub asked_to_end: Option<Instant>,
 }
@@ -194,7 +192,6 @@ impl Learner {
     /// newest checkpoint stays as it is.
     pub fn attend(mut self, seat: &Seat, last: Option<Epoch>) -> Result<Finished, LearnerError> {
         model::device::set_threads(self.threads); // of this thread: OpenMP has a number for each
-        self.alarm = seat.alarm.clone();
         self.found()?;
         let mut committer = Committer::start(&self);
         let (mut committed, mut committed_at) = (last, self.moment());
@@ -222,7 +219,7 @@ impl Learner {
                 // The catalogue's last words. Whether they come before a job stops is chance, so
                 // they wait for a run that reads on.
                 Lesson::Chunk(chunk) if stops && chunk.ids().len() < self.chunk_words as usize => {}
-                Lesson::Chunk(chunk) => match self.learn(&chunk) {
+                Lesson::Chunk(chunk) => match self.learn(&chunk, &seat.alarm) {
                     Err(LearnerError::Chunk {
                         source: model::Error::Interrupted { .. }, ..
                     }) => {

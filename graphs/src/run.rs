@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use model::{DeviceChoice, Trainer};
-use operators::{Epoch, chunk::Cutter, fault::Alarm};
+use operators::{Epoch, chunk::Cutter};
 
 use crate::{
     checkpoint::{self, Counts, Manifest, State},
@@ -181,7 +181,6 @@ fn begin(
         provenance,
         events: reins.events.clone(),
         drain: reins.drain.clone(),
-        alarm: Alarm::new(),
         asked_to_end: None,
     };
     Ok((learner, last))

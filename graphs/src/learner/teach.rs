@@ -7,7 +7,10 @@ use std::{
 };
 
 use model::{ChunkReport, Material, NewRow, StepReport};
-use operators::record::{Admitted, Chunk, admitted};
+use operators::{
+    fault::Alarm,
+    record::{Admitted, Chunk, admitted},
+};
 
 use super::{
     GRACE, Learner, LearnerError,
@@ -23,7 +26,8 @@ use crate::{
 
 impl Learner {
     /// Has every model learn a chunk, scores them if it is time, and ends a rung of a search.
-    pub(super) fn learn(&mut self, chunk: &Chunk) -> Result<(), LearnerError> {
+    /// It is left in the middle once the alarm is raised: the job has failed elsewhere.
+    pub(super) fn learn(&mut self, chunk: &Chunk, alarm: &Alarm) -> Result<(), LearnerError> {
         let begun = Instant::now();
         let characters = self.state.vocabulary.characters(chunk.ids());
         let batches = std::mem::take(&mut self.state.admitted);
@@ -40,7 +44,6 @@ impl Learner {
         let material = Material { words: chunk.ids(), replayed: &replayed };
 
         let (events, drain) = (self.events.clone(), Arc::clone(&self.drain));
-        let alarm = self.alarm.clone();
         let asked_to_end = OnceLock::new();
         if let Some(instant) = self.asked_to_end {
             let _it_is_new = asked_to_end.set(instant);
