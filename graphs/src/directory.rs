@@ -103,6 +103,13 @@ impl RunDirectory {
     }
 }
 
+/// The job that a run was last started with, as far as a reader of the run needs it: the defaults, if
+/// its file was lost.
+pub fn noted(run: &Path) -> Job {
+    let text = fs::read_to_string(job(run)).ok();
+    text.and_then(|text| toml::from_str(&text).ok()).unwrap_or_default()
+}
+
 /// Whether a process has a run's directory locked.
 pub fn is_in_use(run: &Path) -> bool {
     let lock = File::open(run.join("lock"));

@@ -125,9 +125,8 @@ impl RunReport {
             fs::read_to_string(&path).map_err(|source| ReportError::File { path, source })
         };
         let mut measured = curves(&read(directory::metrics(run))?)?;
-        // The job tells of shapes and clipping; without it the report says less.
-        let job = fs::read_to_string(directory::job(run)).ok();
-        let job = job.and_then(|text| toml::from_str::<Job>(&text).ok()).unwrap_or_default();
+        // Shapes and clipping are told as the job has them.
+        let job = directory::noted(run);
         let mut models = Vec::new();
         for state in &manifest.models {
             let is_its_own = |curves: &Curves| match &curves.model {

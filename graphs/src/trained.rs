@@ -23,7 +23,6 @@ use crate::{
     directory::{self, DirectoryError},
     drive::open_dictionary,
     error::RunError,
-    job::Job,
     learner::pupil::SetAside,
 };
 
@@ -157,9 +156,7 @@ impl Trained {
     pub fn open_model(run: &Path, name: Option<&str>, device: &str) -> Result<Self, TrainedError> {
         let Looked { path, manifest, .. } = look(run)?;
         let model = chosen(&manifest.models, name)?.clone();
-        // The job tells where the dictionary is; a run whose job file was lost has the default.
-        let job = std::fs::read_to_string(directory::job(run)).ok();
-        let job = job.and_then(|text| toml::from_str::<Job>(&text).ok()).unwrap_or_default();
+        let job = directory::noted(run);
         model::device::set_threads(job.threads());
         Ok(Self {
             network: Network::load(
