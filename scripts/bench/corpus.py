@@ -144,6 +144,15 @@ class Threading(socketserver.ThreadingMixIn, http.server.HTTPServer):
 AHEAD = "[flow]\nepochs_in_flight = 16\n"
 
 
+# Nothing beside the training itself.
+BARE = """
+[commit]
+every = "never"
+[plots]
+every_seconds = 0
+"""
+
+
 def job(path, source, more, embedded):
     """Writes a job file over a source, with the vectors where there are some and they are asked for."""
     found = vectors() if embedded else None

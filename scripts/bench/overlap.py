@@ -4,7 +4,7 @@ import json
 import corpus
 from rig import CORES, Finding, Promise, at_most, built, interleaved, median, spread
 
-MODEL = """
+MODEL = corpus.BARE + """
 [vocabulary]
 limit = 4096
 [chunk]
@@ -20,10 +20,6 @@ sequence = 32
 [held_out]
 share = 0.0
 every = "never"
-[commit]
-every = "never"
-[plots]
-every_seconds = 0
 """
 
 

@@ -15,7 +15,7 @@ import urllib.request
 import corpus
 from rig import CORES, ROOT, Finding, Promise, Trouble, at_least, at_most, built, median, run, start
 
-STEPS = """
+STEPS = corpus.BARE + """
 [flow]
 epoch_entries = 4
 [vocabulary]
@@ -33,10 +33,6 @@ sequence = 64
 [held_out]
 share = 0.0
 every = "never"
-[commit]
-every = "never"
-[plots]
-every_seconds = 0
 [report]
 steps = true
 """
