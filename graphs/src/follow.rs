@@ -47,6 +47,7 @@ pub fn follow(job: &Job, place: &Place, reins: &Reins) -> Result<(), RunError> {
     begun.permitted.iter().for_each(|site| client.permit_site(site.clone()));
     let Begun { first, .. } = begun;
     let helm = Helm::new(job, None, first, Arc::clone(&reins.drain), reins.events.clone());
+    helm.gauges().expect(place.process, workers);
     let charge = Charge {
         rules: Arc::clone(&rules),
         alarm: alarm.clone(),

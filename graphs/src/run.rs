@@ -19,6 +19,7 @@ use crate::{
     ledger::{Account, Fate, Line},
     listing::{DrawnEpochs, Had},
     metrics::Metrics,
+    peers,
     training::{Before, train},
 };
 pub use crate::{
@@ -56,14 +57,16 @@ pub fn run_halving(
     let first = last.map_or(0, |epoch| epoch + 1);
     let told = journal.entries().to_vec();
     let helm = Helm::new(job, Some(journal), first, reins.drain.clone(), reins.events.clone());
-    if helm.plan().position().standing.paused {
-        let _nobody_watches = reins.events.send(Event::Steered(first, Command::Pause));
-    }
+    helm.gauges().expect(peers::OWNERS, job.max_workers());
     // Dropped before the directory is given free, so that nobody steers a run that has ended.
     let _steered =
         reins.steering.as_ref().map(|steering| steering(&helm)).transpose().map_err(|source| {
             RunError::System { doing: "serve the commands that steer the run", source }
         })?;
+    // Told once it can be steered: whoever reads that a run is paused may go and resume it.
+    if helm.plan().position().standing.paused {
+        let _nobody_watches = reins.events.send(Event::Steered(first, Command::Pause));
+    }
 
     let state = &learner.state;
     let before = Before {

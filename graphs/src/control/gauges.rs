@@ -79,6 +79,12 @@ pub struct Reading {
     pub fetch: Fetch,
 }
 
+struct Worker {
+    thread: Thread,
+    // Where the system tells of it.
+    clock: PathBuf,
+}
+
 /// The gauges of a job in this process, and what other processes have told of theirs. Clones are the
 /// same gauges.
 #[derive(Clone, Default)]
@@ -93,8 +99,8 @@ struct Shared {
     // The first epoch that the weir has not let through.
     gathered: AtomicU64,
     afloat: Afloat,
-    // By number: each worker's thread, and where the system tells of it.
-    workers: Mutex<Vec<(usize, Thread, PathBuf)>>,
+    // By number: each worker of this process, none of those that have not begun yet.
+    workers: Mutex<BTreeMap<usize, Option<Worker>>>,
     // By process: what each of the others has told last.
     others: Mutex<BTreeMap<usize, Reading>>,
 }
@@ -176,33 +182,39 @@ impl Gauges {
         })
     }
 
+    /// Takes note of what workers this process will have, so that whoever asks is told of all of them
+    /// from the start.
+    pub(crate) fn expect(&self, process: usize, workers: usize) {
+        let numbers = process * workers..(process + 1) * workers;
+        self.workers().extend(numbers.map(|number| (number, None)));
+    }
+
     /// Takes note that this thread is the worker numbered `index`.
     pub(crate) fn enter(&self, index: usize) {
         // "PID/task/TID"
         let thread = fs::read_link("/proc/thread-self").unwrap_or_default();
         let clock = Path::new("/proc").join(thread);
-        self.workers().push((index, std::thread::current(), clock));
+        self.workers().insert(index, Some(Worker { thread: std::thread::current(), clock }));
     }
 
     /// Wakes every worker, to look whether it is to stop.
     pub(crate) fn wake_workers(&self) {
-        self.workers().iter().for_each(|(_, thread, _)| thread.unpark());
+        self.workers().values().flatten().for_each(|worker| worker.thread.unpark());
     }
 
-    /// Seconds that each worker of this process has been running on a core so far, by its number: its thread's own
-    /// processor time, as the system counts it. Nothing is measured in the worker itself. Empty
-    /// where the system does not tell.
+    /// Seconds that each worker of this process has been running on a core so far, by its number: its
+    /// thread's own processor time, as the system counts it. Nothing is measured in the worker itself.
+    /// Empty where the system does not tell.
     pub fn busy_seconds(&self) -> Vec<f64> {
-        let mut workers: Vec<_> = self
-            .workers()
-            .iter()
-            .filter_map(|(index, _, clock)| Some((*index, processor_seconds(clock)?)))
-            .collect();
-        workers.sort_by_key(|(index, _)| *index);
-        workers.into_iter().map(|(_, seconds)| seconds).collect()
+        let workers = self.workers();
+        let of = |worker: &Option<Worker>| match worker {
+            Some(Worker { clock, .. }) => processor_seconds(clock),
+            None => Some(0.0),
+        };
+        workers.values().filter_map(of).collect()
     }
 
-    fn workers(&self) -> std::sync::MutexGuard<'_, Vec<(usize, Thread, PathBuf)>> {
+    fn workers(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, Option<Worker>>> {
         self.shared.workers.lock().expect("nothing panics while it holds the list")
     }
 }
@@ -219,14 +231,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_that_works_is_seen_to_be_busy() {
+    fn a_worker_that_works_is_seen_to_be_busy_and_one_that_has_not_begun_is_seen() {
         let gauges = Gauges::default();
-        gauges.enter(0);
+        gauges.expect(1, 2);
+        assert_eq!(gauges.busy_seconds(), [0.0, 0.0]);
+        gauges.enter(3);
         let before = gauges.busy_seconds();
         let mut sum = 0u64;
-        while gauges.busy_seconds()[0] <= before[0] {
+        while gauges.busy_seconds()[1] <= before[1] {
             (0..100_000u64).for_each(|n| sum = std::hint::black_box(sum.wrapping_mul(31) + n));
         }
-        assert_eq!(before.len(), 1);
+        assert_eq!(gauges.busy_seconds()[0], 0.0, "number 2 has not begun");
     }
 }
