@@ -29,8 +29,9 @@ const LOOK: Duration = Duration::from_millis(50);
 pub enum Given {
     /// The run goes, and does it from this epoch on.
     Running(Epoch),
-    /// The run stands still, and does it from this epoch on, the first of its next start.
-    Stopped(Epoch),
+    /// The run stands still, and does it from this epoch on, the first of its next start: with so many
+    /// workers at most, unless that start says otherwise.
+    Stopped(Epoch, usize),
     /// The run stands still, and a drain has nothing to do there.
     NothingToDrain,
 }
@@ -88,7 +89,7 @@ pub fn give(run: &Path, command: &Command) -> anyhow::Result<Given> {
     }
     let epoch = newest(run)?.map_or(0, |epoch| epoch + 1);
     journal.append(epoch, command.clone())?;
-    Ok(Given::Stopped(epoch))
+    Ok(Given::Stopped(epoch, job.workers_in_all()))
 }
 
 /// Asks how a run stands.
@@ -99,7 +100,9 @@ pub fn stand(run: &Path) -> anyhow::Result<Stand> {
     };
     let last = newest(run)?;
     let mut entries = control::journal::read(run)?;
-    entries.retain(|entry| last.is_none_or(|last| entry.epoch > last));
+    // A drain has had its effect: the run stands still.
+    let waits = |entry: &control::journal::Entry| last.is_none_or(|last| entry.epoch > last);
+    entries.retain(|entry| entry.command != Command::Drain && waits(entry));
     Ok(Stand::Stopped(last, entries))
 }
 

@@ -20,7 +20,7 @@ use std::{
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{DefaultBodyLimit, Request, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -125,6 +125,8 @@ fn router(desk: Desk) -> Router {
         .route("/commands", post(command))
         .route("/status", get(show))
         .route("/metrics", get(measure))
+        .fallback(nothing_there)
+        .method_not_allowed_fallback(not_so)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn_with_state(desk.clone(), admit))
         .with_state(desk)
@@ -155,7 +157,20 @@ fn refusal(desk: &Desk, headers: &HeaderMap) -> Option<Response> {
     None
 }
 
-async fn command(State(desk): State<Desk>, body: Bytes) -> Response {
+async fn nothing_there() -> Response {
+    refuse(StatusCode::NOT_FOUND, &"there are POST /commands, GET /status and GET /metrics")
+}
+
+async fn not_so() -> Response {
+    let advice = "commands are sent by POST; /status and /metrics are asked for by GET";
+    refuse(StatusCode::METHOD_NOT_ALLOWED, &advice)
+}
+
+async fn command(State(desk): State<Desk>, body: Result<Bytes, BytesRejection>) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return refuse(rejection.status(), &rejection.body_text()),
+    };
     let command: Command = match serde_json::from_slice(&body) {
         Ok(command) => command,
         Err(error) => {

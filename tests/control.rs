@@ -87,10 +87,13 @@ fn what_a_run_is_told_holds_from_an_epoch_on_and_survives_kills() {
     assert!(job.directory.join("control.json").exists(), "the kill left it behind");
     let paused = told(&job, &["pause"]);
     assert_eq!((&paused["from_epoch"], &paused["running"]), (&next.into(), &false.into()));
+    let too_many = call(&job, &["scale", "9"]);
+    let message = String::from_utf8_lossy(&too_many.stderr);
+    assert!(too_many.status.success() && message.contains("max_workers=9"), "{message}");
     told(&job, &["scale", "3"]);
     let stopped = told(&job, &["status"]);
     assert_eq!((&stopped["state"], &stopped["committed"]), (&"stopped".into(), &(next - 1).into()));
-    assert_eq!(stopped["commands"].as_array().map(Vec::len), Some(2));
+    assert_eq!(stopped["commands"].as_array().map(Vec::len), Some(3));
     assert!(refused(&job, &["drain"]).contains("nothing to drain"));
 
     // Started and killed twice, it is paused at the same epoch each time.
@@ -125,9 +128,10 @@ fn what_a_run_is_told_holds_from_an_epoch_on_and_survives_kills() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(!job.directory.join("control.json").exists(), "it is removed at the end");
     let commands: Vec<_> = journal(&job).iter().map(|line| line["command"].to_string()).collect();
+    let nine = r#"{"scale":{"workers":9}}"#;
     let three = r#"{"scale":{"workers":3}}"#;
     let one = r#"{"scale":{"workers":1}}"#;
-    assert_eq!(commands, ["\"pause\"", three, "\"scale_auto\"", one, "\"resume\""]);
+    assert_eq!(commands, ["\"pause\"", nine, three, "\"scale_auto\"", one, "\"resume\""]);
     job.outcome().expect_same(&stage.unbroken, "steered");
 }
 
@@ -175,7 +179,7 @@ fn nobody_is_let_by_without_the_token_and_nothing_is_read_that_is_no_command() {
     let stage = Stage::set(23);
     let job = half_a_run(&stage, "guarded");
     told(&job, &["pause"]);
-    let _running = start_paused(&job);
+    let running = start_paused(&job);
     let path = job.directory.join("control.json");
     let mode = fs::metadata(&path).expect("a notice").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -205,7 +209,16 @@ fn nobody_is_let_by_without_the_token_and_nothing_is_read_that_is_no_command() {
         let answer = request(&address, &head("POST /commands", host, &token), resume);
         assert_eq!(answer.0, 421, "{host}");
     }
-    assert_eq!(post(&token, &[b' '; 64 * 1024 + 1]).0, 413, "a body that is too long");
+    let refusals = [
+        (post(&token, &[b' '; 64 * 1024 + 1]), 413),
+        (request(&address, &head("GET /commands", &address, &token), b""), 405),
+        (request(&address, &head("GET /else", &address, &token), b""), 404),
+    ];
+    for ((status, body), expected) in refusals {
+        assert_eq!(status, expected);
+        let said: Value = serde_json::from_str(&body).expect("a refusal in JSON");
+        assert!(said["error"].is_string(), "{said}");
+    }
     for body in [
         r#"{"scale":{"workers":1,"now":true}}"#,
         r#"{"attach":{"source":{"kind":"files","path":["a"]}}}"#,
@@ -224,5 +237,8 @@ fn nobody_is_let_by_without_the_token_and_nothing_is_read_that_is_no_command() {
     assert_eq!(status, 200);
     assert!(metrics.contains("\nseseragi_paused 1\n"), "{metrics}");
     assert!(metrics.contains("seseragi_entries_total{source=\"aozora\",fate=\"learnt\"}"));
-    assert_eq!(post(&token, resume).0, 200);
+    assert_eq!(post(&token, br#""drain""#).0, 200);
+    assert_eq!(running.end().code, Some(0));
+    let waiting = told(&job, &["status"])["commands"].to_string();
+    assert!(!waiting.contains("drain"), "it has had its effect: {waiting}");
 }

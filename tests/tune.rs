@@ -159,7 +159,7 @@ fn a_drained_search_goes_on() {
     assert_eq!(drained.code, Some(0), "{drained:?}");
     let said = drained.json();
     assert!(said["complete"] == false && said["job"].is_null(), "{said}");
-    assert!(drained.line("gone on with").is_some(), "{drained:?}");
+    assert!(drained.line("the same command goes on from here").is_some(), "{drained:?}");
     let outcome = tune(&path, "4", &[]).json();
     assert_eq!((outcome["complete"].as_bool(), each(&outcome, "/fate").len()), (Some(true), 4));
 }

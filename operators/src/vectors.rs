@@ -50,6 +50,11 @@ pub enum Trouble {
     /// It could not be read.
     #[error("it could not be read; see that it is there and that this user may read it")]
     Unreadable(#[from] io::Error),
+    /// It could not be written.
+    #[error(
+        "it could not be written; see that its folder is there, has room, and that this user may write there"
+    )]
+    Unwritable(#[source] io::Error),
     /// It is none of the formats that are known, or not the one that was named.
     #[error("it is not a file of {format} vectors ({what}); name its format, or another file")]
     Foreign {

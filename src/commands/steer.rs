@@ -180,7 +180,17 @@ fn give(address: Address, command: &Command) -> anyhow::Result<()> {
     let run = client::find(address.dir)?;
     let (epoch, runs) = match client::give(&run, command)? {
         Given::Running(epoch) => (epoch, true),
-        Given::Stopped(epoch) => (epoch, false),
+        Given::Stopped(epoch, most) => {
+            if let Command::Scale { workers } = command
+                && *workers > most
+            {
+                eprintln!(
+                    "the job as it was last started has {most} workers: start it with --set \
+                     max_workers={workers}, or with more --processes, else {most} will work"
+                );
+            }
+            (epoch, false)
+        }
         Given::NothingToDrain => bail!("run \"{}\" is not going: nothing to drain", run.display()),
     };
     if address.json {

@@ -98,11 +98,12 @@ impl Tune {
                 "job": best,
                 "plots": plots,
             }))?;
-        } else {
+        } else if !standing.is_empty() {
             print!("{}", table(&standing, search.halving().rungs));
         }
         if !complete {
-            eprintln!("drained, to be gone on with by the same command");
+            let brackets = if standing.is_empty() { "no bracket has ended; " } else { "" };
+            eprintln!("drained: {brackets}the same command goes on from here");
             return Ok(());
         }
         let Some(best) = best else {

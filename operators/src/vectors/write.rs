@@ -32,7 +32,13 @@ pub fn write(
 ) -> Result<Vec<String>, VectorsError> {
     let dimension = components.len().checked_div(words.len()).unwrap_or_default();
     assert_eq!(dimension * words.len(), components.len(), "a vector a word");
-    let failed = |trouble| VectorsError { path: path.to_owned(), trouble };
+    let failed = |trouble| {
+        let trouble = match trouble {
+            Trouble::Unreadable(error) => Trouble::Unwritable(error),
+            other => other,
+        };
+        VectorsError { path: path.to_owned(), trouble }
+    };
     let file = File::create(path).map_err(|error| failed(error.into()))?;
     let mut file = BufWriter::with_capacity(1 << 20, file);
     let written = match format {
@@ -99,6 +105,14 @@ fn finalfusion(
 mod tests {
     use super::*;
     use crate::vectors::Vectors;
+
+    #[test]
+    fn a_place_that_cannot_be_written_to_is_told_as_such() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("none/vectors");
+        let error = write(&path, Format::Text, &["雨".into()], &[1.0]).expect_err("no such folder");
+        assert!(error.to_string().contains("could not be written"), "{error}");
+    }
 
     #[test]
     fn what_is_written_is_read_again() {
