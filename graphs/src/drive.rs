@@ -18,7 +18,7 @@ use operators::{
     catalogue::{Listing, Slicing},
     fault::Alarm,
     fetch::{Client, ClientError},
-    route::Sites,
+    route::{Loads, Sites},
     vectors::Vectors,
     wake::Waker,
 };
@@ -37,7 +37,7 @@ use crate::{
     events::Event,
     job::Job,
     listing::{self, Beginning, DrawnEpochs, Had, Lister, Replay, Roster, kind::Reach},
-    peers::{End, Mesh, Peers, is_one_machine, link, owner::Hearers},
+    peers::{End, Mesh, OWNERS, Peers, is_one_machine, link, owner::Hearers},
     river::{OWNER, Spring, Tools},
 };
 
@@ -196,6 +196,7 @@ fn flow<T: Send>(
         vectors: lexicon.vectors,
         drain,
         sites: sites(job, client),
+        loads: Loads::of(OWNERS, job.max_workers()),
     };
     let lister = Lister {
         roster,

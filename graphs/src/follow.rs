@@ -2,7 +2,13 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use operators::{Epoch, catalogue::Slicing, extract::Extractor, fault::Alarm, route::Sites};
+use operators::{
+    Epoch,
+    catalogue::Slicing,
+    extract::Extractor,
+    fault::Alarm,
+    route::{Loads, Sites},
+};
 use timely::dataflow::Scope;
 
 use crate::{
@@ -69,6 +75,7 @@ pub fn follow(job: &Job, place: &Place, reins: &Reins) -> Result<(), RunError> {
         drain: Arc::default(),
         // Only the owner asks which process asks a site, but every worker must build the same stages.
         sites: Sites::among(place.processes(), workers, false, |_| false),
+        loads: Loads::of(place.process, workers),
     };
     let on_loss = follower.on_loss(runtime.handle(), &alarm);
     let mesh = Mesh { process: place.process, links, on_loss };

@@ -12,7 +12,12 @@ use std::{
 
 use crossbeam_channel::unbounded;
 use model::Network;
-use operators::{catalogue::Slicing, fault::Alarm, fetch::Client, route::Sites};
+use operators::{
+    catalogue::Slicing,
+    fault::Alarm,
+    fetch::Client,
+    route::{Loads, Sites},
+};
 use timely::logging::{ChannelsEvent, OperatesEvent, TimelyEvent, TimelyEventBuilder};
 use tokio::runtime::Builder;
 
@@ -52,6 +57,7 @@ impl Dataflow {
             vectors: lexicon.vectors,
             drain: Arc::new(AtomicBool::new(false)),
             sites: Sites::default(),
+            loads: Loads::of(0, 1),
         };
         let admission = job.vocabulary.into();
         let logged = Arc::new(Mutex::new(Self::default()));

@@ -13,7 +13,7 @@ use operators::{
     fetch::{Client, Fetch},
     record::{Reject, Words},
     resequence::Resequence,
-    route::{Route, Sites, ToReaders},
+    route::{Loads, Relieve, Route, Sites, ToReaders},
     steer::Rudder,
     tokenize::Tokenize,
     vectors::Vectors,
@@ -55,6 +55,8 @@ pub struct Tools {
     pub drain: Arc<AtomicBool>,
     /// Which process asks which site, if there are several.
     pub sites: Sites,
+    /// What this process's workers have to read.
+    pub loads: Loads,
 }
 
 /// Where the river springs: on the owner only.
@@ -85,11 +87,12 @@ pub fn river<'scope>(
     let entries = entries.route(plan, &tools.sites);
     let (pages, unfetched) = entries.fetch(&tools.client, &tools.runtime, &tools.alarm);
     let unfetched = gauges.count(Stage::Unfetched, unfetched);
-    let pages = gauges.count(Stage::Fetch, pages).to_readers(&tools.sites);
+    let pages = gauges.count(Stage::Fetch, pages).to_readers(&tools.loads, &gathered);
     let (documents, unread) = pages.extract(&tools.rules);
     let (documents, repeated) = gauges.count(Stage::Extract, documents).deduplicate(known);
     let documents = gauges.count(Stage::Deduplicate, documents);
     let words = documents.tokenize(&tools.dictionary).embed(tools.vectors.as_ref());
+    let words = words.relieve(&tools.loads);
     // The weir: before it many and unordered, after it one and in catalogue order.
     let rejects = unusable.concat(unfetched).concat(unread).concat(repeated);
     let words = gauges.count(Stage::Tokenize, words).resequence(OWNER).probe_with(&gathered);

@@ -120,11 +120,12 @@ impl<'scope> Fetch<'scope> for Batches<'scope, Entry> {
         let mut pages = OutputBuilder::<_, Builder<Page>>::from(pages);
         let mut rejects = OutputBuilder::<_, Builder<Reject>>::from(rejects);
 
-        let activator =
-            scope.worker().sync_activator_for(operator.operator_info().address.to_vec());
+        let address = operator.operator_info().address;
+        let from_elsewhere = scope.worker().sync_activator_for(address.to_vec());
+        let again = scope.activator_for(address);
         // It fails when the worker is gone, and then nobody needs waking.
         let wake = move || {
-            let _ = activator.activate();
+            let _ = from_elsewhere.activate();
         };
         let mut inquiries = Inquiries::new(client.clone(), runtime.clone(), wake);
         // Tickets that met fatal trouble, held for good.
@@ -156,6 +157,13 @@ impl<'scope> Fetch<'scope> for Batches<'scope, Entry> {
                         Ok(page) => {
                             let session = &mut pages.session(&ticket.capabilities.0);
                             session.give(Batch::of(ticket.route, [page_of(&ticket.entry, &page)]));
+                            inquiries.ask();
+                            // A page at a time, however many have come: the stages that follow are
+                            // done with it before the next one needs room.
+                            if inquiries.has_answers() {
+                                again.activate();
+                            }
+                            return;
                         }
                         Err(Trouble::Refused(refusal)) => {
                             let reason = refusal.to_string();

@@ -1,28 +1,36 @@
 //! Sends each entry to the worker that the routing table names for its epoch; where a job has several
-//! processes, by way of the one process that asks the entry's site.
+//! processes, by way of the one process that asks the entry's site. A page that has come is read by
+//! whoever has least to read, of those that the table gives work in that process.
 //!
 //! The table is data: which workers get work *from an epoch on*. It changes while the job runs, but
 //! only for epochs that are not open yet, and lies where entries are stamped: with the owner, before
-//! the exchange. Every stage up to the weir stays on the worker that an entry was sent to. The one
+//! the exchange. From where a page is read, every stage up to the weir stays on that worker. The one
 //! exchange between them, that of `deduplicate`, sends fingerprints by their hash to all workers that
-//! were started, in use or not: some bytes a document, and nothing moves when the table changes.
+//! were started, in use or not: some bytes a document, and nothing moves when the table changes. Which
+//! worker reads a page changes nothing of what comes out: after the weir nobody can tell.
 //!
 //! Between processes an entry has two workers: one that fetches it, in the process that [`Sites`]
-//! names, and the table's, to which its page travels and which reads it.
+//! names, and the table's, to which its page travels.
 
+mod loads;
 mod sites;
 
-use timely::dataflow::{
-    channels::pact::{ExchangeCore, Pipeline},
-    operators::Operator,
+use timely::{
+    container::DrainContainer,
+    dataflow::{
+        ProbeHandle,
+        channels::pact::{ExchangeCore, Pipeline},
+        operators::{Inspect, Operator},
+    },
 };
 
+pub use loads::Loads;
 pub use sites::Sites;
 
 use crate::{
     Batches, Epoch,
     batch::{Batch, Builder},
-    record::{Entry, Record},
+    record::{Entry, Page, Words},
     steer::Plan,
 };
 
@@ -65,9 +73,30 @@ pub trait Route<'scope> {
     fn route(self, plan: Plan, sites: &Sites) -> Batches<'scope, Entry>;
 }
 
-// A batch's route names both workers: the one that fetches above, the one that reads below.
-const FETCHES: u32 = 32;
-const READS: u64 = (1 << FETCHES) - 1;
+/// What an entry's route says, and then its page's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Way {
+    /// The worker that fetches.
+    fetches: u64,
+    /// The worker whose turn it is to read.
+    reads: u64,
+    /// So many workers get work.
+    among: u64,
+}
+
+impl Way {
+    /// Of the 64 bits of a route, so many for each part: two million workers.
+    const BITS: u32 = 21;
+
+    fn packed(self) -> u64 {
+        self.fetches << (2 * Self::BITS) | self.reads << Self::BITS | self.among
+    }
+
+    fn of(route: u64) -> Self {
+        let part = |at: u32| route >> (at * Self::BITS) & ((1 << Self::BITS) - 1);
+        Self { fetches: part(2), reads: part(1), among: part(0) }
+    }
+}
 
 impl<'scope> Route<'scope> for Batches<'scope, Entry> {
     fn route(self, plan: Plan, sites: &Sites) -> Self {
@@ -78,17 +107,20 @@ impl<'scope> Route<'scope> for Batches<'scope, Entry> {
                 input.for_each_stamp(|capability, data| {
                     let Some(&epoch) = capability.least() else { return };
                     let mut session = output.session_with_builder(&capability);
-                    for mut batch in data.flat_map(timely::container::DrainContainer::drain) {
+                    for mut batch in data.flat_map(DrainContainer::drain) {
                         let entry = batch.iter().next().expect("the catalogue gives one a batch");
-                        let reads = plan.worker(epoch, entry.sequence);
-                        batch.route = sites.fetcher(&entry.url, reads) << FETCHES | reads;
+                        let (reads, among) = plan.worker(epoch, entry.sequence);
+                        let fetches = sites.fetcher(&entry.url, reads);
+                        batch.route = Way { fetches, reads, among }.packed();
                         session.give(batch);
                     }
                 });
             }
         })
         .unary::<Builder<Entry>, _, _, _>(
-            ExchangeCore::<Builder<Entry>, _>::new(|batch: &Batch<Entry>| batch.route >> FETCHES),
+            ExchangeCore::<Builder<Entry>, _>::new(|batch: &Batch<Entry>| {
+                Way::of(batch.route).fetches
+            }),
             "Route",
             |_, _| {
                 |input, output| {
@@ -101,24 +133,63 @@ impl<'scope> Route<'scope> for Batches<'scope, Entry> {
     }
 }
 
-/// Sends on what was fetched elsewhere than where it is to be read.
+/// Sends pages to where they are read.
 pub trait ToReaders {
-    /// Each batch on the worker that the table names. In a job of one process it is there already.
+    /// Each page on the worker that reads it. `gathered` follows the weir.
     #[must_use]
-    fn to_readers(self, sites: &Sites) -> Self;
+    fn to_readers(self, loads: &Loads, gathered: &ProbeHandle<Epoch>) -> Self;
 }
 
-impl<R: Record> ToReaders for Batches<'_, R> {
-    fn to_readers(self, sites: &Sites) -> Self {
-        if !sites.are_shared_out() {
+impl ToReaders for Batches<'_, Page> {
+    fn to_readers(self, loads: &Loads, gathered: &ProbeHandle<Epoch>) -> Self {
+        if self.scope().peers() == 1 {
             return self;
         }
-        let to_reader = ExchangeCore::<Builder<R>, _>::new(|batch: &Batch<R>| batch.route & READS);
-        self.unary::<Builder<R>, _, _, _>(to_reader, "ToReaders", |_, _| {
-            |input, output| {
+        let (loads, gathered) = (loads.clone(), gathered.clone());
+        self.unary::<Builder<Page>, _, _, _>(Pipeline, "Share", move |_, _| {
+            move |input, output| {
+                loads.close(gathered.with_frontier(|frontier| frontier.first().copied()));
                 input.for_each_stamp(|capability, data| {
-                    output.session_with_builder(&capability).give_containers(data);
+                    let Some(&epoch) = capability.least() else { return };
+                    let mut session = output.session_with_builder(&capability);
+                    for mut batch in data.flat_map(DrainContainer::drain) {
+                        let page = batch.iter().next().expect("fetching gives one a batch");
+                        let Way { reads, among, .. } = Way::of(batch.route);
+                        let (number, bytes) = (page.entry.sequence, page.body.len() as u64);
+                        batch.route = loads.give((epoch, number), bytes, reads, among);
+                        session.give(batch);
+                    }
                 });
+            }
+        })
+        .unary::<Builder<Page>, _, _, _>(
+            ExchangeCore::<Builder<Page>, _>::new(|batch: &Batch<Page>| batch.route),
+            "ToReaders",
+            |_, _| {
+                |input, output| {
+                    input.for_each_stamp(|capability, data| {
+                        output.session_with_builder(&capability).give_containers(data);
+                    });
+                }
+            },
+        )
+    }
+}
+
+/// Takes what was read off a worker's load.
+pub trait Relieve {
+    /// The same words.
+    #[must_use]
+    fn relieve(self, loads: &Loads) -> Self;
+}
+
+impl Relieve for Batches<'_, Words> {
+    fn relieve(self, loads: &Loads) -> Self {
+        let loads = loads.clone();
+        self.inspect_core(move |event| {
+            let batches = event.ok().map(|(_, container)| container.batches());
+            for words in batches.into_iter().flatten().flat_map(Batch::iter) {
+                loads.read(words.entry.sequence);
             }
         })
     }
@@ -126,7 +197,17 @@ impl<R: Record> ToReaders for Batches<'_, R> {
 
 #[cfg(test)]
 mod tests {
-    use super::Routing;
+    use super::{Routing, Way};
+
+    #[test]
+    fn a_way_is_packed_and_unpacked() {
+        let most = (1 << Way::BITS) - 1;
+        for way in
+            [Way { fetches: 3, reads: 7, among: 9 }, Way { fetches: most, reads: 0, among: most }]
+        {
+            assert_eq!(Way::of(way.packed()), way);
+        }
+    }
 
     #[test]
     fn a_rule_holds_from_its_epoch_on() {

@@ -161,9 +161,10 @@ impl Plan {
         }
     }
 
-    /// The worker for the entry numbered `sequence` of an epoch that was opened.
-    pub fn worker(&self, epoch: Epoch, sequence: u64) -> u64 {
-        self.lock().routing.worker(epoch, sequence)
+    /// The worker for the entry numbered `sequence` of an epoch that was opened, and of how many.
+    pub fn worker(&self, epoch: Epoch, sequence: u64) -> (u64, u64) {
+        let routing = &self.lock().routing;
+        (routing.worker(epoch, sequence), routing.workers(epoch) as u64)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -284,7 +285,7 @@ mod tests {
                 prop_assert!(again.open(epoch, NOTHING));
                 for sequence in 0..7 {
                     prop_assert_eq!(again.worker(epoch, sequence), live.worker(epoch, sequence));
-                    prop_assert!(live.worker(epoch, sequence) < 7);
+                    prop_assert!(live.worker(epoch, sequence).0 < 7);
                 }
             }
             prop_assert_eq!(again.position(), live.position());
@@ -299,6 +300,7 @@ mod tests {
         assert!(!plan.open(1, NOTHING));
         hold.enter(Order::Workers(3));
         assert!(plan.open(1, NOTHING));
-        assert_eq!([0, 1].map(|epoch| plan.worker(epoch, 5)), [1, 2]); // 5 mod 2, 5 mod 3
+        // 5 mod 2, 5 mod 3
+        assert_eq!([0, 1].map(|epoch| plan.worker(epoch, 5)), [(1, 2), (2, 3)]);
     }
 }

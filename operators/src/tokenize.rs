@@ -5,7 +5,7 @@
 //! appearance. The words, joined, are the text; line ends and blanks are words. Nothing is held
 //! back and nothing is rejected: any text has words, and an empty one has none.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use arrow_array::RecordBatch;
 use rustc_hash::FxHashMap;
@@ -40,15 +40,24 @@ pub trait Tokenize<'scope> {
 
 impl<'scope> Tokenize<'scope> for Batches<'scope, Document> {
     fn tokenize(self, dictionary: &Arc<Dictionary>) -> Batches<'scope, Words> {
-        let mut tokenizer = Tokenizer::new(Arc::clone(dictionary));
-        self.unary::<Builder<Words>, _, _, _>(Pipeline, "Tokenize", move |_, _| {
+        let (scope, mut tokenizer) = (self.scope(), Tokenizer::new(Arc::clone(dictionary)));
+        self.unary::<Builder<Words>, _, _, _>(Pipeline, "Tokenize", move |_, info| {
+            let again = scope.activator_for(info.address);
+            // A batch at a time, however many an epoch lets go of when it closes: this is the work that
+            // takes long, and meanwhile the worker's other stages wait, and others for them.
+            let mut waiting = VecDeque::new();
             move |input, output| {
-                input.for_each(|epoch, documents| {
-                    let mut session = output.session(&epoch);
-                    for batch in documents.drain() {
-                        session.give(tokenizer.tokenize(&batch));
-                    }
+                let port = output.output_index();
+                input.for_each(|capability, documents| {
+                    let Some(epoch) = capability.retain_least(port) else { return };
+                    waiting.extend(documents.drain().map(|batch| (epoch.clone(), batch)));
                 });
+                if let Some((epoch, batch)) = waiting.pop_front() {
+                    output.session(&epoch).give(tokenizer.tokenize(&batch));
+                }
+                if !waiting.is_empty() {
+                    again.activate();
+                }
             }
         })
     }

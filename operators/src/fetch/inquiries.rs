@@ -83,6 +83,11 @@ impl<T> Inquiries<T> {
         }
     }
 
+    /// Whether an answer has come that was not taken.
+    pub fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
     /// The next answer that has come, with its ticket.
     pub fn take(&mut self) -> Option<(T, Result<Fetched, Trouble>)> {
         let (number, result) = self.answers.try_recv().ok()?;

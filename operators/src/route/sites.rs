@@ -54,11 +54,6 @@ impl Sites {
         Self { shared: (processes > 1).then(|| Arc::new(shared)) }
     }
 
-    /// Whether pages may be fetched in another process than they are read in.
-    pub fn are_shared_out(&self) -> bool {
-        self.shared.is_some()
-    }
-
     /// The worker that fetches what is at `address`, which the worker `reads` is to read.
     pub fn fetcher(&self, address: &str, reads: u64) -> u64 {
         let Some(shared) = &self.shared else { return reads };
@@ -117,7 +112,6 @@ mod tests {
     #[test]
     fn alone_whoever_reads_a_page_fetches_it() {
         let sites = among(1, true);
-        assert!(!sites.are_shared_out());
         assert_eq!(sites.fetcher("https://example.org/", 5), 5);
     }
 
