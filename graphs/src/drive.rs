@@ -64,6 +64,11 @@ pub type Steering = Arc<dyn Fn(&Helm) -> io::Result<Box<dyn Any>> + Send + Sync>
 /// only has to be seldom enough to cost nothing.
 const PATROL: Duration = Duration::from_secs(2);
 
+/// How much a worker yields to whoever else wants its core. Where there are fewer cores than threads that
+/// is the trainer: it waits for the workers as soon as they fall behind, and they must not have it wait
+/// while they are ahead.
+const YIELDING: i32 = 5;
+
 /// Threads that read and write files for those that fetch. Few: each keeps memory of its own from
 /// what it has read, so that their number would show as memory that grows with the library.
 const READERS: usize = 4;
@@ -300,6 +305,9 @@ pub(crate) fn start(
         };
         let alarm = tools.alarm.clone();
         tools.helm.gauges().enter(worker.index());
+        // Of this thread alone, as Linux has it.
+        #[cfg(target_os = "linux")]
+        let _the_system_refuses = rustix::process::nice(YIELDING);
         let learnt = worker.dataflow(|scope| build(scope, tools, spring));
         while !learnt.done() {
             worker.step_or_park(Some(PATROL));
