@@ -124,10 +124,11 @@ fn fill(stage: &Stage, mut shell: Command, part: &str, room: &str) {
     let mounted = job.directory.join(part);
     fs::create_dir_all(&mounted).and_then(|()| fs::create_dir(&notes)).expect("room for folders");
     // The file system is the shell's alone, and goes with it: so what is there is copied out.
+    // It reads little ahead, so that something is committed before the disk is full.
     let script = r#"
         program=$1 job=$2 directory=$3 mounted=$4 room=$5 notes=$6
         mount -t tmpfs -o size="$room" none "$mounted"
-        "$program" run "$job" --json 2>"$notes/full" && exit 9 || echo $? >"$notes/code"
+        "$program" run "$job" --set flow.epochs_in_flight=2 --json 2>"$notes/full" && exit 9 || echo $? >"$notes/code"
         "$program" inspect "$directory" --json >"$notes/inspected"
         mount -o remount,size=64m "$mounted"
         "$program" run "$job" --json >"$notes/resumed"
