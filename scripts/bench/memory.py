@@ -6,11 +6,11 @@ from rig import CORES, Finding, at_most, interleaved, median, spread
 
 def measure(rig):
     once, tenfold = (corpus.corpus(rig.folder(f"pages-{n}"), copies=n) for n in (1, 10))
-    few = corpus.corpus(rig.folder("pages-few"), 40)
+    few = corpus.corpus(rig.folder("pages-few"), 24)
     jobs = {n: corpus.over_files(rig.work / f"memory-{n}.toml", library) for n, library in (("once", once), ("tenfold", tenfold))}
     with corpus.Server(few.folder, rig.log) as server:
         # Small epochs, so that reading ahead is a small part of so few pages.
-        job = corpus.over_http(rig.work / "slow.toml", server.base, MODEL + "[flow]\nepoch_entries = 2\n", embedded=False)
+        job = corpus.over_http(rig.work / "slow.toml", server.base, MODEL + "[flow]\nepoch_entries = 2\nepochs_in_flight = 4\n", embedded=False)
 
         def train(passes):
             settings = {"directory": rig.folder("train"), "workers": 1, "max_workers": CORES, "train.passes": passes}
