@@ -30,7 +30,7 @@ pub use sites::Sites;
 use crate::{
     Batches, Epoch,
     batch::{Batch, Builder},
-    record::{Entry, Page, Words},
+    record::{Entry, Page, Record, Words},
     steer::Plan,
 };
 
@@ -102,7 +102,7 @@ impl<'scope> Route<'scope> for Batches<'scope, Entry> {
     fn route(self, plan: Plan, sites: &Sites) -> Self {
         let sites = sites.clone();
         // An exchange sees the record but never its epoch: so stamp first, then exchange.
-        self.unary::<Builder<Entry>, _, _, _>(Pipeline, "Stamp", move |_, _| {
+        let stamped = self.unary::<Builder<Entry>, _, _, _>(Pipeline, "Stamp", move |_, _| {
             move |input, output| {
                 input.for_each_stamp(|capability, data| {
                     let Some(&epoch) = capability.least() else { return };
@@ -116,21 +116,25 @@ impl<'scope> Route<'scope> for Batches<'scope, Entry> {
                     }
                 });
             }
-        })
-        .unary::<Builder<Entry>, _, _, _>(
-            ExchangeCore::<Builder<Entry>, _>::new(|batch: &Batch<Entry>| {
-                Way::of(batch.route).fetches
-            }),
-            "Route",
-            |_, _| {
-                |input, output| {
-                    input.for_each_stamp(|capability, data| {
-                        output.session_with_builder(&capability).give_containers(data);
-                    });
-                }
-            },
-        )
+        });
+        sent(stamped, "Route", |batch| Way::of(batch.route).fetches)
     }
+}
+
+/// Each batch on the worker that `to` says.
+fn sent<'scope, R: Record>(
+    batches: Batches<'scope, R>,
+    name: &str,
+    to: impl Fn(&Batch<R>) -> u64 + 'static,
+) -> Batches<'scope, R> {
+    let to = ExchangeCore::<Builder<R>, _>::new(to);
+    batches.unary::<Builder<R>, _, _, _>(to, name, |_, _| {
+        |input, output| {
+            input.for_each_stamp(|capability, data| {
+                output.session_with_builder(&capability).give_containers(data);
+            });
+        }
+    })
 }
 
 /// Sends pages to where they are read.
@@ -146,7 +150,7 @@ impl ToReaders for Batches<'_, Page> {
             return self;
         }
         let (loads, gathered) = (loads.clone(), gathered.clone());
-        self.unary::<Builder<Page>, _, _, _>(Pipeline, "Share", move |_, _| {
+        let shared = self.unary::<Builder<Page>, _, _, _>(Pipeline, "Share", move |_, _| {
             move |input, output| {
                 loads.close(gathered.with_frontier(|frontier| frontier.first().copied()));
                 input.for_each_stamp(|capability, data| {
@@ -161,18 +165,8 @@ impl ToReaders for Batches<'_, Page> {
                     }
                 });
             }
-        })
-        .unary::<Builder<Page>, _, _, _>(
-            ExchangeCore::<Builder<Page>, _>::new(|batch: &Batch<Page>| batch.route),
-            "ToReaders",
-            |_, _| {
-                |input, output| {
-                    input.for_each_stamp(|capability, data| {
-                        output.session_with_builder(&capability).give_containers(data);
-                    });
-                }
-            },
-        )
+        });
+        sent(shared, "ToReaders", |batch| batch.route)
     }
 }
 
