@@ -46,7 +46,7 @@ pub fn open_model(run: &Path, name: Option<&str>, device: &str) -> Result<Traine
     let trained = Trained::open_model(run, name, device)?;
     let count = trained.manifest.models.len();
     if name.is_none() && count > 1 {
-        eprintln!("model {}, of {count} in this run; --model names another", trained.model.name);
+        say!("model {}, of {count} in this run; --model names another", trained.model.name);
     }
     Ok(trained)
 }

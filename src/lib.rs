@@ -3,6 +3,15 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where printing belongs")]
 
+/// Tells something on standard error. Where nobody can be told, as when whoever read it has gone, nobody
+/// is: a run must not end for it.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _nobody_listens = writeln!(std::io::stderr(), $($words)*);
+    }};
+}
+
 mod age;
 mod client;
 mod commands;
@@ -98,7 +107,7 @@ fn execute(half: impl Half) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", chain(&error));
+            say!("error: {}", chain(&error));
             ExitCode::from(if commands::is_configuration(&error) { 2 } else { 1 })
         }
     }
@@ -127,11 +136,16 @@ fn end_with_a_panic() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let said = panic.payload_as_str().unwrap_or_default();
-        if said.contains("Broken pipe") {
-            std::process::exit(0); // whoever read our answer has enough of it
+        // An answer is printed once everything else is done.
+        if said.starts_with("failed printing to stdout") {
+            if said.contains("Broken pipe") {
+                std::process::exit(0); // whoever read our answer has enough of it
+            }
+            say!("error: could not print the answer ({said}); what was to be done is done");
+            std::process::exit(1);
         }
         tell(panic);
-        eprintln!("error: this is a mistake in seseragi itself; the newest checkpoint stays");
+        say!("error: this is a mistake in seseragi itself; the newest checkpoint stays");
         std::process::exit(101);
     }));
 }

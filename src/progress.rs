@@ -231,7 +231,7 @@ impl Shown {
     fn say(&self, line: &str) {
         match &self.screen {
             Some(bars) => drop(bars.all.println(line)),
-            None => eprintln!("{line}"),
+            None => say!("{line}"),
         }
     }
 

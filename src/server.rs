@@ -98,7 +98,7 @@ impl Server {
                 axum::serve(listener, router(desk)).with_graceful_shutdown(asked_to_stop).await
             });
             if let Err(error) = served {
-                eprintln!("the run can be steered no more: {error}");
+                say!("the run can be steered no more: {error}");
             }
         };
         let thread = thread::Builder::new().name("control".into()).spawn(serve)?;
@@ -180,7 +180,7 @@ async fn command(State(desk): State<Desk>, body: Result<Bytes, BytesRejection>) 
             );
         }
     };
-    let told = command.to_string();
+    let told = json!(command);
     let given = match command {
         Command::Attach { source } => desk.attach(source).await,
         Command::Detach { name } => desk.detach(&name),

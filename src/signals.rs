@@ -23,11 +23,11 @@ pub fn drain_on_signal(drain: Arc<AtomicBool>) -> io::Result<()> {
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             if drain.swap(true, Ordering::AcqRel) {
-                eprintln!("stopped at once; the newest checkpoint stays");
+                say!("stopped at once; the newest checkpoint stays");
                 // Without the exit handlers: libtorch's would pull it from under the trainer.
                 signal_hook::low_level::exit(128 + signal);
             }
-            eprintln!("draining to a commit; once more stops at once");
+            say!("draining to a commit; once more stops at once");
         }
     })?;
     Ok(())

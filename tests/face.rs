@@ -6,6 +6,7 @@ mod library;
 mod program;
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     sync::LazyLock,
@@ -289,6 +290,33 @@ fn whoever_reads_the_answer_may_stop_reading() {
     let ended = doctor.wait_with_output().expect("it ends");
     assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
     assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+}
+
+#[test]
+fn a_run_goes_on_when_nobody_reads_what_it_tells() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let job = library::job_over(folder.path(), "kind = \"sample\"\n");
+    let mut run = program::seseragi([OsStr::new("run"), job.as_os_str(), OsStr::new("--json")]);
+    run.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut run = run.spawn().expect("the program starts");
+    drop(run.stderr.take()); // closed before anything was told
+    let ended = run.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.status);
+    let outcome: Value = serde_json::from_slice(&ended.stdout).expect("an outcome");
+    assert_eq!(outcome["complete"], true);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_for_which_there_is_no_room_is_no_mistake_of_the_program() {
+    let full = fs::File::create("/dev/full").expect("Linux has it");
+    let mut inspect = program::seseragi(["inspect", the_run()]);
+    inspect.stdout(full).stderr(std::process::Stdio::piped());
+    let ended = inspect.spawn().and_then(|run| run.wait_with_output()).expect("it ends");
+    let messages = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{messages}");
+    assert!(messages.starts_with("error: could not print the answer"), "{messages}");
+    assert!(!messages.contains("mistake"), "{messages}");
 }
 
 #[test]

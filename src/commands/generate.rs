@@ -123,7 +123,7 @@ impl Generate {
         })?;
         for passage in written.iter().filter(|passage| passage.repetition.loops()) {
             let (of, repetition) = (passage.seed, passage.repetition);
-            eprintln!(
+            say!(
                 "warning: the passage of seed {of} goes in circles ({} words round a cycle of {}, \
                  {:.0} % of its sequences of four come again); use a higher temperature or --no-repeat 5",
                 repetition.longest_loop,

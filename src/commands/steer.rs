@@ -163,10 +163,7 @@ impl Status {
                 "directory": run, "state": "stopped", "committed": last, "commands": waiting,
             })),
             Stand::Stopped(last, waiting) => {
-                let last = last.map_or("nothing committed yet".into(), |epoch| {
-                    format!("committed up to epoch {epoch}")
-                });
-                println!("{}: stopped, {last}", run.display());
+                println!("{}: stopped, {}", run.display(), committed(last));
                 for entry in waiting {
                     println!("from epoch {} on: {}", entry.epoch, entry.command);
                 }
@@ -184,7 +181,7 @@ fn give(address: Address, command: &Command) -> anyhow::Result<()> {
             if let Command::Scale { workers } = command
                 && *workers > most
             {
-                eprintln!(
+                say!(
                     "the job as it was last started has {most} workers: start it with --set \
                      max_workers={workers}, or with more --processes, else {most} will work"
                 );
@@ -220,6 +217,10 @@ fn source(path: &Path) -> anyhow::Result<Source> {
     table.try_into().with_context(unreadable)
 }
 
+fn committed(last: Option<u64>) -> String {
+    last.map_or("nothing committed yet".into(), |epoch| format!("committed up to epoch {epoch}"))
+}
+
 /// The status in a few lines.
 fn tell(run: &Path, status: &Value) {
     let number = |value: &Value| grouped(value.as_u64().unwrap_or_default());
@@ -231,12 +232,12 @@ fn tell(run: &Path, status: &Value) {
         status["process"]
     );
     println!(
-        "epochs     {} in flight ({} of pages, {} at most), next {}, committed up to {}",
+        "epochs     {} in flight ({} of pages, {} at most), next {}, {}",
         epochs["in_flight"],
         mebibytes(epochs["bytes"].as_u64().unwrap_or_default()),
         mebibytes(epochs["most_bytes"].as_u64().unwrap_or_default()),
         epochs["next"],
-        status["committed"]
+        committed(status["committed"].as_u64())
     );
     let processes = status["processes"].as_array().map_or(1, Vec::len);
     println!(

@@ -61,7 +61,7 @@ impl Tune {
         while let Some(bracket) = search.next_bracket()? {
             let (first, last) = (bracket.before + 1, bracket.before + bracket.values.len());
             let ends: Vec<String> = bracket.halving.ends().map(|end| end.to_string()).collect();
-            eprintln!(
+            say!(
                 "bracket {} of {}: trials {first} to {last}; rungs end after {} chunks",
                 bracket.number + 1,
                 search.brackets(),
@@ -103,7 +103,7 @@ impl Tune {
         }
         if !complete {
             let brackets = if standing.is_empty() { "no bracket has ended; " } else { "" };
-            eprintln!("drained: {brackets}the same command goes on from here");
+            say!("drained: {brackets}the same command goes on from here");
             return Ok(());
         }
         let Some(best) = best else {
@@ -112,13 +112,13 @@ impl Tune {
         let ran_out =
             winner.is_some_and(|winner| winner.rungs.len() < search.halving().rungs as usize);
         if ran_out {
-            eprintln!(
+            say!(
                 "the text ended before the last rung did: lower tune.rung_chunks or chunk.words, or \
                  read more"
             );
         }
         if standing.len() < usize::from(self.trials) {
-            eprintln!("the ranges hold no more than {} different trials", standing.len());
+            say!("the ranges hold no more than {} different trials", standing.len());
         }
         if !self.json {
             println!();

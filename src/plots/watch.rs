@@ -38,9 +38,7 @@ impl Watch {
                 if length != drawn {
                     drawn = length;
                     if let Err(trouble) = refresh(&run, with_tensorboard) {
-                        eprintln!(
-                            "could not draw the run, which goes on all the same: {trouble:#}"
-                        );
+                        say!("could not draw the run, which goes on all the same: {trouble:#}");
                     }
                 }
                 if waited != Err(RecvTimeoutError::Timeout) {
