@@ -59,12 +59,14 @@ impl<'scope> Embed<'scope> for Batches<'scope, Words> {
 pub fn embedded(words: &RecordBatch, vectors: &Vectors) -> RecordBatch {
     let surfaces = Words::surfaces(words);
     let dimension = vectors.dimension();
-    // Made at its full size, in which words without a vector stay zero; their nulls say so.
-    let mut components = vec![0.0; surfaces.len() * dimension];
+    let mut components = Vec::with_capacity(surfaces.len() * dimension);
     let mut present = NullBufferBuilder::new(surfaces.len());
-    for (surface, vector) in surfaces.iter().zip(components.chunks_exact_mut(dimension)) {
+    for surface in surfaces.iter() {
         let surface = surface.expect("every word has a surface");
-        present.append(vectors.lookup(surface, vector));
+        let start = components.len();
+        // Zeroed a word at a time, while it is near; a word without a vector stays so, as its null says.
+        components.resize(start + dimension, 0.0);
+        present.append(vectors.lookup(surface, &mut components[start..]));
     }
     let column = FixedSizeListArray::new(
         Arc::new(Field::new_list_field(DataType::Float32, true)),
