@@ -153,17 +153,11 @@ impl<'scope> Fetch<'scope> for Batches<'scope, Entry> {
                 inquiries.ask();
                 let (mut pages, mut rejects) = (pages.activate(), rejects.activate());
                 while let Some((ticket, answer)) = inquiries.take() {
+                    let is_page = answer.is_ok();
                     match answer {
                         Ok(page) => {
                             let session = &mut pages.session(&ticket.capabilities.0);
                             session.give(Batch::of(ticket.route, [page_of(&ticket.entry, &page)]));
-                            inquiries.ask();
-                            // A page at a time, however many have come: the stages that follow are
-                            // done with it before the next one needs room.
-                            if inquiries.has_answers() {
-                                again.activate();
-                            }
-                            return;
                         }
                         Err(Trouble::Refused(refusal)) => {
                             let reason = refusal.to_string();
@@ -178,6 +172,14 @@ impl<'scope> Fetch<'scope> for Batches<'scope, Entry> {
                         }
                     }
                     inquiries.ask();
+                    // A page at a time, however many have come: the stages that follow are done with
+                    // it before the next one needs room.
+                    if is_page {
+                        break;
+                    }
+                }
+                if inquiries.has_answers() {
+                    again.activate();
                 }
             }
         });

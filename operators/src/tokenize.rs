@@ -2,8 +2,8 @@
 //!
 //! Out of each batch of documents comes one batch of [`Words`], at the same time and with the same
 //! route: for each document its words as keys, and each distinct word once, in order of first
-//! appearance. The words, joined, are the text; line ends and blanks are words. Nothing is held
-//! back and nothing is rejected: any text has words, and an empty one has none.
+//! appearance. The words, joined, are the text; line ends and blanks are words. Batches wait for their
+//! turn, one an activation; nothing is rejected: any text has words, and an empty one has none.
 
 use std::{collections::VecDeque, sync::Arc};
 
