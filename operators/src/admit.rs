@@ -49,7 +49,7 @@ impl<'scope> Admit<'scope> for Batches<'scope, Words> {
 /// Reads one document into the vocabulary.
 pub fn read(batch: Batch<Words>, vocabulary: &mut Vocabulary, admission: &Admission) -> Reading {
     let words = batch.iter().next().expect("a document a batch");
-    let width = words.vectors.as_ref().map_or(0, |vectors| vectors.value_length() as usize);
+    let width = words.dimension();
     let known = vocabulary.len();
     let (mut ids, mut spelled) = (Vec::new(), 0);
     if !words.entry.held_out {

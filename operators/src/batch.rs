@@ -138,7 +138,7 @@ impl<R> PushInto<Batch<R>> for Container<R> {
 // padded to eight bytes so that the buffers inside lie aligned and are used where they arrived.
 const WORD: usize = size_of::<u64>();
 
-impl<R> Container<R> {
+impl<R: Record> Container<R> {
     fn wire(&self) -> &[u8] {
         self.wire.get_or_init(|| {
             let mut wire = Vec::new();
@@ -148,7 +148,7 @@ impl<R> Container<R> {
                 let length_at = wire.len();
                 wire.extend([0; WORD]);
                 let start = wire.len();
-                write_stream(&mut wire, &batch.rows);
+                write_stream(&mut wire, &R::to_send(&batch.rows));
                 let length = (wire.len() - start) as u64;
                 wire[length_at..start].copy_from_slice(&length.to_le_bytes());
                 wire.resize(wire.len().next_multiple_of(WORD), 0);

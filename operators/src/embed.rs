@@ -1,14 +1,14 @@
 //! Puts beside each distinct word its pretrained vector.
 //!
 //! Out of each batch of words comes the same batch, at the same time and with the same route, with
-//! one more column: the vector of each distinct word, null where the vectors lack it. Without
-//! vectors the batches pass through as they are. Nothing is held back and nothing is rejected.
+//! one more column: the vector of each distinct word, null where the vectors lack it. A vector stands
+//! there as its row's number in the table of vectors, which all batches share: nothing is copied, and
+//! what is under way does not grow with the dimension. Without vectors the batches pass through as they
+//! are. Nothing is held back and nothing is rejected.
 
 use std::sync::Arc;
 
-use arrow_array::{Array, FixedSizeListArray, Float32Array, RecordBatch};
-use arrow_buffer::{NullBufferBuilder, ScalarBuffer};
-use arrow_schema::{DataType, Field};
+use arrow_array::RecordBatch;
 use timely::{
     container::DrainContainer,
     dataflow::{channels::pact::Pipeline, operators::generic::Operator},
@@ -57,36 +57,29 @@ impl<'scope> Embed<'scope> for Batches<'scope, Words> {
 
 /// The rows of a batch of words with the vectors beside them.
 pub fn embedded(words: &RecordBatch, vectors: &Vectors) -> RecordBatch {
-    let surfaces = Words::surfaces(words);
-    let dimension = vectors.dimension();
-    let mut components = Vec::with_capacity(surfaces.len() * dimension);
-    let mut present = NullBufferBuilder::new(surfaces.len());
-    for surface in surfaces.iter() {
-        let surface = surface.expect("every word has a surface");
-        let start = components.len();
-        // Zeroed a word at a time, while it is near; a word without a vector stays so, as its null says.
-        components.resize(start + dimension, 0.0);
-        present.append(vectors.lookup(surface, &mut components[start..]));
-    }
-    let column = FixedSizeListArray::new(
-        Arc::new(Field::new_list_field(DataType::Float32, true)),
-        i32::try_from(dimension).expect("a vector's components fit into memory many times"),
-        Arc::new(Float32Array::new(ScalarBuffer::from(components), None)),
-        present.finish(),
-    );
-    Words::with_vectors(words, column)
+    let surfaces = Words::surfaces(words).iter();
+    let surfaces = surfaces.map(|surface| surface.expect("every word has a surface"));
+    Words::with_vectors(words, vectors.rows(surfaces))
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
-    use arrow_array::cast::AsArray;
-    use timely::dataflow::operators::{Capture, ToStream, capture::Event};
+    use arrow_array::{Array, cast::AsArray, types::Float32Type};
+    use timely::{
+        bytes::arc::BytesMut,
+        container::PushInto,
+        dataflow::{
+            channels::ContainerBytes,
+            operators::{Capture, ToStream, capture::Event},
+        },
+    };
 
     use super::*;
     use crate::{
-        record::{Entry, WordsRow},
+        batch::Container,
+        record::{Entry, Record, Rows, WordsRow},
         vectors::Format,
     };
 
@@ -140,13 +133,54 @@ mod tests {
     }
 
     #[test]
-    fn a_word_without_a_vector_lies_as_zeros_below_its_null() {
-        let rows = embedded(batch().rows(), &vectors());
-        let lists = rows.column_by_name("vectors").unwrap().as_list::<i32>();
-        let values = lists.values().as_fixed_size_list();
-        assert_eq!((values.value_length(), values.null_count()), (2, 2));
-        let components: &Float32Array = values.values().as_primitive();
-        assert_eq!(components.values()[..], [0.0, 0.0, 1.0, 2.0, -3.0, 0.5, 1.0, 2.0, 0.0, 0.0]);
+    fn batches_share_one_table_and_those_that_are_sent_or_written_need_none() {
+        let vectors = vectors();
+        let rows = |batch: &RecordBatch| -> Rows {
+            let lists = batch.column_by_name("vectors").unwrap().as_list::<i32>();
+            lists.values().as_dictionary().clone()
+        };
+        let components = |table: &dyn Array| -> Vec<Option<f32>> {
+            table.as_fixed_size_list().values().as_primitive::<Float32Type>().iter().collect()
+        };
+        let batches = [embedded(batch().rows(), &vectors), embedded(batch().rows(), &vectors)];
+        let start = |batch| {
+            rows(batch).values().as_fixed_size_list().values().to_data().buffers()[0].as_ptr()
+        };
+        assert_eq!(start(&batches[0]), start(&batches[1]), "the table was copied");
+
+        let sent = rows(&Words::to_send(&batches[0]));
+        let numbers: Vec<_> = sent.keys().iter().collect();
+        assert_eq!(numbers, [None, Some(0), Some(1), Some(2), None]);
+        assert_eq!(components(sent.values()), [1.0, 2.0, -3.0, 0.5, 1.0, 2.0].map(Some));
+
+        let written = Words::written_out(&batches[0]);
+        let lists = written.column_by_name("vectors").unwrap().as_list::<i32>();
+        let vectors = lists.values().as_fixed_size_list();
+        let present: Vec<_> = (0..vectors.len()).map(|word| vectors.is_valid(word)).collect();
+        assert_eq!(present, [false, true, true, true, false]);
+        assert_eq!(components(&vectors.slice(1, 3)), components(sent.values()));
+    }
+
+    #[test]
+    fn vectors_come_over_the_wire() {
+        let vectors = vectors();
+        let mut sent = Container::<Words>::default();
+        for batch in [batch(), Batch::of(0, [row(&["雪"])]), Batch::of(0, [row(&[])])] {
+            sent.push_into(Batch::from_rows(batch.route, embedded(batch.rows(), &vectors)));
+        }
+        let mut wire = Vec::new();
+        sent.into_bytes(&mut wire);
+        let mut received = Container::<Words>::from_bytes(BytesMut::from(wire).freeze());
+        let of = |batch: Batch<Words>| -> Vec<Vec<Option<Vec<f32>>>> {
+            let rows = batch.iter();
+            let vectors = |row: WordsRow<'_>| {
+                (0..row.surfaces.len()).map(|key| row.vector(key).map(<[f32]>::to_vec)).collect()
+            };
+            rows.map(vectors).collect()
+        };
+        let (there, here): (Vec<_>, Vec<_>) =
+            (received.drain().map(of).collect(), sent.drain().map(of).collect());
+        assert_eq!(there, here);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub use entry::{Entry, Key};
 pub use page::{Page, PageRow};
 pub use reading::{Admitted, Chunk, Lesson, Reading, admitted, encode_admitted};
 pub use reject::{Reject, RejectRow, Stage};
-pub use words::{Words, WordsRow};
+pub use words::{Rows, Words, WordsRow};
 
 /// A kind of record: its columns, and how a row is read from them and written into them.
 pub trait Record: 'static {
@@ -40,6 +40,11 @@ pub trait Record: 'static {
 
     /// Writes rows into a batch.
     fn encode<'a>(rows: impl Iterator<Item = Self::Row<'a>>) -> RecordBatch;
+
+    /// The batch as it is sent to another process: the same rows, and nothing that none of them needs.
+    fn to_send(batch: &RecordBatch) -> RecordBatch {
+        batch.clone()
+    }
 
     /// Reads the row numbered `row`.
     fn row(batch: &RecordBatch, row: usize) -> Self::Row<'_>;

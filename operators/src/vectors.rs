@@ -17,10 +17,14 @@ use std::{
     sync::Arc,
 };
 
+use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array};
+use arrow_buffer::ScalarBuffer;
+use arrow_schema::{DataType, Field};
 use thiserror::Error;
 
 pub use self::{format::Format, write::write};
 use self::{library::Library, plain::Table};
+use crate::record::Rows;
 
 /// A table of word vectors. Read-only: one serves all workers.
 pub struct Vectors {
@@ -162,6 +166,14 @@ impl Vectors {
         }
     }
 
+    /// The vectors of `words`, one (or null) for each.
+    pub fn rows<'a>(&self, words: impl Iterator<Item = &'a str>) -> Rows {
+        match &self.store {
+            Store::Table(table) => table.rows(words),
+            Store::Library(library) => library.rows(words),
+        }
+    }
+
     /// Writes the vector of `word` into `out`, `[dimension]`, and says whether there is one; where
     /// there is none `out` stays as it was.
     ///
@@ -175,6 +187,14 @@ impl Vectors {
             Store::Library(library) => library.lookup(word, out),
         }
     }
+}
+
+/// Vectors one after the other, `[words, dimension]`, as a table with one a row.
+fn table(components: Vec<f32>, dimension: usize) -> ArrayRef {
+    let item = Arc::new(Field::new_list_field(DataType::Float32, true));
+    let width = i32::try_from(dimension).expect("a vector's components fit into memory many times");
+    let components = Float32Array::new(ScalarBuffer::from(components), None);
+    Arc::new(FixedSizeListArray::new(item, width, Arc::new(components), None))
 }
 
 fn read(path: &Path, format: Format) -> Result<Store, Trouble> {

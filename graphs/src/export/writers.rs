@@ -72,11 +72,14 @@ impl Writer {
     pub fn document(&mut self, reading: &Reading) -> Result<(), ExportError> {
         let rows = reading.words.rows();
         let written = match &mut self.format {
-            Format::Arrow(Some(writer)) => writer.write(rows).map_err(io::Error::other),
+            Format::Arrow(Some(writer)) => {
+                writer.write(&Words::written_out(rows)).map_err(io::Error::other)
+            }
             Format::Arrow(None) => {
+                let rows = Words::written_out(rows);
                 let file = BufWriter::new(self.file("words.arrow")?);
                 let new = FileWriter::try_new(file, &rows.schema()).and_then(|mut writer| {
-                    writer.write(rows)?;
+                    writer.write(&rows)?;
                     Ok(writer)
                 });
                 new.map_err(io::Error::other).map(|new| self.format = Format::Arrow(Some(new)))

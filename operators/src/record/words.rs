@@ -3,13 +3,15 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::{
-    Array, FixedSizeListArray, Float32Array, ListArray, RecordBatch, StringArray, UInt32Array,
-    UInt64Array,
+    Array, ArrayRef, DictionaryArray, Float32Array, ListArray, RecordBatch, StringArray,
+    UInt32Array, UInt64Array,
     builder::{ListBuilder, StringBuilder, UInt32Builder},
     cast::AsArray,
+    types::UInt32Type,
 };
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow_select::take::take;
 
 use super::{
     Document, Entry, Record,
@@ -39,8 +41,12 @@ pub struct WordsRow<'a> {
     pub surfaces: StringArray,
     /// The vector of each distinct word, null where the vectors lack it; `None` before `embed`
     /// and in jobs without vectors.
-    pub vectors: Option<FixedSizeListArray>,
+    pub vectors: Option<Rows>,
 }
+
+/// Vectors as rows of a table that many batches share: a word costs a row's number, wherever it
+/// comes.
+pub type Rows = DictionaryArray<UInt32Type>;
 
 fn list_item(data_type: DataType) -> FieldRef {
     // Arrow's builders name a list's field so, and make it nullable.
@@ -88,21 +94,38 @@ impl Words {
     }
 
     /// The same documents with `vectors` beside them, one (or null) for each of `surfaces`.
-    pub fn with_vectors(batch: &RecordBatch, vectors: FixedSizeListArray) -> RecordBatch {
-        let surfaces = column::<ListArray>(batch, "surfaces");
-        assert_eq!(surfaces.values().len(), vectors.len(), "one vector a surface");
-        let vectors = ListArray::new(
-            list_item(vectors.data_type().clone()),
-            surfaces.offsets().clone(),
-            Arc::new(vectors),
-            None,
-        );
-        let mut fields = fields();
-        fields.push(Field::new("vectors", vectors.data_type().clone(), false));
-        let mut columns = batch.columns()[..fields.len() - 1].to_vec();
-        columns.push(Arc::new(vectors));
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("equal lengths")
+    pub fn with_vectors(batch: &RecordBatch, vectors: Rows) -> RecordBatch {
+        beside_surfaces(batch, Arc::new(vectors))
     }
+
+    /// The same documents, each vector written out where it is meant: as a list of numbers, for
+    /// readers that should not need the table.
+    pub fn written_out(batch: &RecordBatch) -> RecordBatch {
+        let Some(rows) = rows(batch) else { return batch.clone() };
+        let vectors = take(rows.values(), rows.keys(), None).expect(WITHIN);
+        beside_surfaces(batch, vectors)
+    }
+}
+
+const WITHIN: &str = "a row's number is below the number of rows";
+
+/// The documents in `batch` with `vectors` as their last column.
+fn beside_surfaces(batch: &RecordBatch, vectors: ArrayRef) -> RecordBatch {
+    let surfaces = column::<ListArray>(batch, "surfaces");
+    assert_eq!(surfaces.values().len(), vectors.len(), "one vector a surface");
+    let item = list_item(vectors.data_type().clone());
+    let vectors = ListArray::new(item, surfaces.offsets().clone(), vectors, None);
+    let mut fields = fields();
+    fields.push(Field::new("vectors", vectors.data_type().clone(), false));
+    let mut columns = batch.columns()[..fields.len() - 1].to_vec();
+    columns.push(Arc::new(vectors));
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("equal lengths")
+}
+
+/// The vectors of every distinct surface in the batch, if it has any.
+fn rows(batch: &RecordBatch) -> Option<&Rows> {
+    let lists: &ListArray = batch.column_by_name("vectors")?.as_list();
+    Some(lists.values().as_dictionary())
 }
 
 impl Record for Words {
@@ -137,6 +160,17 @@ impl Record for Words {
         )
     }
 
+    /// With a table that has only the rows which the batch means: the whole table is as long as
+    /// the file that it was read from.
+    fn to_send(batch: &RecordBatch) -> RecordBatch {
+        let Some(rows) = rows(batch) else { return batch.clone() };
+        let meant: UInt32Array = rows.keys().iter().flatten().collect();
+        let table = take(rows.values(), &meant, None).expect(WITHIN);
+        let mut numbers = 0..;
+        let keys = rows.keys().iter().map(|key| key.and_then(|_| numbers.next())).collect();
+        Self::with_vectors(batch, Rows::new(keys, table))
+    }
+
     fn row(batch: &RecordBatch, row: usize) -> WordsRow<'_> {
         let keys = column::<ListArray>(batch, "keys");
         let span = |offsets: &OffsetBuffer<i32>| {
@@ -148,7 +182,7 @@ impl Record for Words {
         let vectors = batch.column_by_name("vectors").map(|column| {
             let lists: &ListArray = column.as_list();
             let (start, length) = span(lists.offsets());
-            lists.values().as_fixed_size_list().slice(start, length)
+            lists.values().as_dictionary().slice(start, length)
         });
         let surfaces = column::<ListArray>(batch, "surfaces");
         let (first, distinct) = span(surfaces.offsets());
@@ -167,11 +201,19 @@ impl Record for Words {
 impl WordsRow<'_> {
     /// The vector of the distinct surface numbered `key`, if the vectors have it.
     pub fn vector(&self, key: usize) -> Option<&[f32]> {
-        let vectors = self.vectors.as_ref()?;
-        let width = vectors.value_length() as usize;
-        let values: &Float32Array = vectors.values().as_primitive();
+        let rows = self.vectors.as_ref()?;
+        let row = rows.key(key)?;
+        let table = rows.values().as_fixed_size_list();
+        let width = table.value_length() as usize;
+        let values: &Float32Array = table.values().as_primitive();
         // A slice of a list array keeps the whole child array, from its own offset on.
-        let start = vectors.value_offset_at(key);
-        vectors.is_valid(key).then(|| &values.values()[start..start + width])
+        let start = table.value_offset_at(row);
+        Some(&values.values()[start..start + width])
+    }
+
+    /// How many components a vector has; 0 without vectors.
+    pub fn dimension(&self) -> usize {
+        let table = self.vectors.as_ref().map(|rows| rows.values().as_fixed_size_list());
+        table.map_or(0, |table| table.value_length() as usize)
     }
 }

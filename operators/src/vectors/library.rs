@@ -19,7 +19,9 @@ use rustc_hash::FxHashSet;
 use super::{
     Trouble,
     format::{FAST_TEXT, FINALFUSION, Format},
+    table,
 };
+use crate::record::Rows;
 
 /// Vectors that the library holds.
 pub(super) struct Library {
@@ -33,6 +35,24 @@ impl Library {
 
     pub(super) fn len(&self) -> usize {
         self.embeddings.len()
+    }
+
+    /// A table of their own: a vector may be made of subwords.
+    pub(super) fn rows<'a>(&self, words: impl Iterator<Item = &'a str>) -> Rows {
+        let dimension = self.dimension();
+        let mut components = Vec::new();
+        let mut numbers = 0..;
+        let keys = words.map(|word| {
+            let start = components.len();
+            components.resize(start + dimension, 0.0);
+            if self.lookup(word, &mut components[start..]) {
+                return numbers.next();
+            }
+            components.truncate(start);
+            None
+        });
+        let keys = keys.collect();
+        Rows::new(keys, table(components, dimension))
     }
 
     pub(super) fn lookup(&self, word: &str, out: &mut [f32]) -> bool {

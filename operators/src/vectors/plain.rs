@@ -8,29 +8,29 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Seek},
     path::Path,
+    sync::Arc,
 };
 
+use arrow_array::{ArrayRef, Float32Array, cast::AsArray};
 use rustc_hash::FxHashMap;
 
 use super::{
     Trouble,
     format::{BLANKS, Format, shape},
+    table,
 };
+use crate::record::Rows;
 
 /// Words and their vectors in memory.
 pub(super) struct Table {
     dimension: usize,
     // The place of each word's vector.
     places: FxHashMap<Box<str>, u32>,
-    // The vectors one after the other, [words, dimension].
-    components: Vec<f32>,
+    // One a row.
+    vectors: ArrayRef,
 }
 
 impl Table {
-    fn new(dimension: usize) -> Self {
-        Self { dimension, places: FxHashMap::default(), components: Vec::new() }
-    }
-
     pub(super) fn dimension(&self) -> usize {
         self.dimension
     }
@@ -39,9 +39,38 @@ impl Table {
         self.places.len()
     }
 
+    pub(super) fn rows<'a>(&self, words: impl Iterator<Item = &'a str>) -> Rows {
+        let keys = words.map(|word| self.places.get(word).copied()).collect();
+        Rows::new(keys, Arc::clone(&self.vectors))
+    }
+
     pub(super) fn get(&self, word: &str) -> Option<&[f32]> {
         let start = *self.places.get(word)? as usize * self.dimension;
-        Some(&self.components[start..start + self.dimension])
+        let components: &Float32Array = self.vectors.as_fixed_size_list().values().as_primitive();
+        Some(&components.values()[start..start + self.dimension])
+    }
+}
+
+/// A table that is being read.
+struct Draft {
+    dimension: usize,
+    places: FxHashMap<Box<str>, u32>,
+    // The vectors one after the other, [words, dimension].
+    components: Vec<f32>,
+}
+
+impl Draft {
+    fn new(dimension: usize) -> Self {
+        Self { dimension, places: FxHashMap::default(), components: Vec::new() }
+    }
+
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn finish(self) -> Table {
+        let vectors = table(self.components, self.dimension);
+        Table { dimension: self.dimension, places: self.places, vectors }
     }
 
     fn push(&mut self, word: &[u8], vector: &[f32]) -> Result<(), Trouble> {
@@ -83,8 +112,8 @@ pub(super) fn word2vec(path: &Path) -> Result<Table, Trouble> {
     if needed > found {
         return Err(Trouble::CutShort { needed, found });
     }
-    let mut table = Table::new(dimension);
-    table.components.reserve(words * dimension);
+    let mut draft = Draft::new(dimension);
+    draft.components.reserve(words * dimension);
     let (mut word, mut bytes) = (Vec::new(), vec![0; vector_bytes]);
     let mut vector = vec![0.0; dimension];
     for done in 0..words {
@@ -101,14 +130,14 @@ pub(super) fn word2vec(path: &Path) -> Result<Table, Trouble> {
         // word2vec.c ends each vector with a line end, which so stands before the next word;
         // gensim writes none. A line end alone is a word.
         let ended = word.len() > 1 && word[0] == b'\n';
-        table.push(&word[usize::from(ended)..], &vector)?;
+        draft.push(&word[usize::from(ended)..], &vector)?;
     }
     let mut rest = Vec::new();
     file.take(2).read_to_end(&mut rest)?;
     if !matches!(&rest[..], b"" | b"\n") {
         return Err(foreign(Format::Word2Vec, "bytes follow its last vector"));
     }
-    Ok(table)
+    Ok(draft.finish())
 }
 
 /// Reads text: a line a word, its components behind it; below the header where there is one.
@@ -116,14 +145,14 @@ pub(super) fn text(path: &Path, with_header: bool) -> Result<Table, Trouble> {
     let format = if with_header { Format::Text } else { Format::Glove };
     let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
     let announced = with_header.then(|| header(&mut file, format)).transpose()?;
-    let mut table = announced.map(|(_, dimension)| Table::new(dimension));
+    let mut draft = announced.map(|(_, dimension)| Draft::new(dimension));
     let (mut line, mut vector) = (Vec::new(), Vec::new());
     loop {
         line.clear();
         if file.read_until(b'\n', &mut line)? == 0 {
             break;
         }
-        let number = table.as_ref().map_or(0, Table::len) + 1;
+        let number = draft.as_ref().map_or(0, Draft::len) + 1;
         let line = std::str::from_utf8(&line).map_err(|_| Trouble::NotUtf8 { number })?;
         let mut fields = line.trim_end_matches([' ', '\t', '\r', '\n']).split(BLANKS);
         let word = fields.next().unwrap_or_default();
@@ -137,15 +166,15 @@ pub(super) fn text(path: &Path, with_header: bool) -> Result<Table, Trouble> {
         if vector.is_empty() {
             return Err(foreign(format, format!("line {number} of its vectors has no numbers")));
         }
-        table.get_or_insert_with(|| Table::new(vector.len())).push(word.as_bytes(), &vector)?;
+        draft.get_or_insert_with(|| Draft::new(vector.len())).push(word.as_bytes(), &vector)?;
     }
-    let table = table.filter(|table| table.len() > 0).ok_or(Trouble::Empty)?;
+    let draft = draft.filter(|draft| draft.len() > 0).ok_or(Trouble::Empty)?;
     match announced {
-        Some((words, _)) if words != table.len() => {
-            let lines = table.len();
+        Some((words, _)) if words != draft.len() => {
+            let lines = draft.len();
             Err(foreign(format, format!("it announces {words} vectors and has {lines}")))
         }
-        _ => Ok(table),
+        _ => Ok(draft.finish()),
     }
 }
 
