@@ -9,6 +9,7 @@ mod handmade;
 mod lines;
 mod markup;
 mod selected;
+mod well_formed;
 
 use std::{
     collections::HashMap,
@@ -132,15 +133,10 @@ impl Extractor {
         let page = decode(body, charset, content)?;
         let text = match means {
             Means::PlainText => page.replace("\r\n", "\n").replace('\r', "\n"),
-            Means::Aozora => {
-                let html = markup::parse(&page)?;
-                match aozora::main_text(html.tree.nodes()) {
-                    Some(main_text) => aozora::text(main_text, page.len()),
-                    None => handmade::text(&html, page.len()).ok_or_else(|| {
-                        Unreadable::NoMainText("neither `.main_text` nor a colophon".to_owned())
-                    })?,
-                }
-            }
+            Means::Aozora => match aozora::well_formed_text(&page) {
+                Some(text) => text,
+                None => aozora_text(&page)?,
+            },
             Means::Selector { selector, written, .. } => {
                 let html = markup::parse(&page)?;
                 selected::text(&html, selector, page.len())
@@ -148,6 +144,17 @@ impl Extractor {
             }
         };
         if text.trim().is_empty() { Err(Unreadable::Empty) } else { Ok(text) }
+    }
+}
+
+/// The text of a page of Aozora Bunko, however it is made.
+fn aozora_text(page: &str) -> Result<String, Unreadable> {
+    let html = markup::parse(page)?;
+    match aozora::main_text(html.tree.nodes()) {
+        Some(main_text) => Ok(aozora::text(main_text, page.len())),
+        None => handmade::text(&html, page.len()).ok_or_else(|| {
+            Unreadable::NoMainText("neither `.main_text` nor a colophon".to_owned())
+        }),
     }
 }
 

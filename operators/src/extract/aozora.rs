@@ -7,17 +7,17 @@
 use std::collections::VecDeque;
 
 use ego_tree::NodeRef;
-use scraper::{
-    Node,
-    node::{Element, Text},
-};
+use scraper::Node;
 
 use super::{
     gaiji,
     lines::Lines,
-    markup::{Visit, attribute, has_class, is_block, is_dropped, walk},
+    markup::{Place, Tag, Visit, is_block, is_dropped, parse, walk},
+    well_formed,
 };
 
+/// How the main text begins.
+const START: &str = "<div class=\"main_text\">";
 /// What stands for a gaiji that a note explains.
 const MARK: &str = "※";
 /// How many marks may wait for their notes: far more than the base of any ruby has.
@@ -27,21 +27,37 @@ const WAITING: usize = 32;
 pub fn main_text<'a>(
     mut nodes: impl Iterator<Item = NodeRef<'a, Node>>,
 ) -> Option<NodeRef<'a, Node>> {
-    nodes.find(|node| {
-        node.value().as_element().is_some_and(|element| has_class(element, "main_text"))
-    })
+    nodes.find(|&node| Place::of(node).is_some_and(|place| place.is_of_class("main_text")))
 }
 
 /// The text in `main_text`; `length` is about how many bytes it will have.
 pub fn text(main_text: NodeRef<'_, Node>, length: usize) -> String {
-    let mut reader = Reader {
-        lines: Lines::with_capacity(length),
-        marks: VecDeque::new(),
-        in_ruby: false,
-        torn: false,
-    };
+    let mut reader = Reader::new(length);
     walk(main_text, &mut reader);
-    without_colophon(reader.lines.finish())
+    reader.finish()
+}
+
+/// The same, read without a tree, of a page whose main text is well-formed; nothing if that is not
+/// sure. What comes before the main text is parsed, for it decides how the main text is read.
+pub fn well_formed_text(page: &str) -> Option<String> {
+    let start = page.find(START)?;
+    let (before, behind) = page.split_at(start + START.len());
+    let html = parse(before).ok()?;
+    let mut nodes = html.tree.nodes();
+    let last = nodes.next_back()?;
+    let is_there = main_text(html.tree.nodes()).is_some_and(|first| first.id() == last.id());
+    let is_plain =
+        nodes.filter_map(Place::of).all(|place| well_formed::leaves_nothing(place.name()))
+            && last
+                .ancestors()
+                .filter_map(Place::of)
+                .all(|above| matches!(above.name(), "html" | "body" | "div"));
+    if !(is_there && is_plain) {
+        return None;
+    }
+    let mut reader = Reader::new(behind.len());
+    well_formed::read(behind, &mut reader)?;
+    Some(reader.finish()).filter(|text| !text.is_empty())
 }
 
 /// Cuts off the colophon, which a few pages have within the text: the line that starts with 底本
@@ -66,9 +82,34 @@ struct Reader {
     // The last image's alternative text was torn by a quotation mark in it: the rest of it is
     // about to come as if it were text.
     torn: bool,
+    note: Option<Note>,
+}
+
+/// A note that is being read.
+#[derive(Default)]
+struct Note {
+    // Only its own words: what an image within it shows is a part of the character.
+    words: String,
+    // How many elements are open in it.
+    depth: usize,
 }
 
 impl Reader {
+    /// One for a text of about `length` bytes.
+    fn new(length: usize) -> Self {
+        Self {
+            lines: Lines::with_capacity(length),
+            marks: VecDeque::new(),
+            in_ruby: false,
+            torn: false,
+            note: None,
+        }
+    }
+
+    fn finish(self) -> String {
+        without_colophon(self.lines.finish())
+    }
+
     /// Writes what has no line ends.
     fn push(&mut self, text: &str) {
         if text.is_empty() {
@@ -85,29 +126,24 @@ impl Reader {
         self.lines.push(text);
     }
 
-    fn image(&mut self, image: &Element) {
-        if !has_class(image, "gaiji") && attribute(image, "gaiji").is_none() {
+    fn image(&mut self, image: &impl Tag) {
+        if !image.is_of_class("gaiji") && image.attribute("gaiji").is_none() {
             return;
         }
-        let alternative = attribute(image, "alt").unwrap_or_default();
+        let alternative = image.attribute("alt").unwrap_or_default();
         self.torn = alternative.contains('<');
-        let address = attribute(image, "src").unwrap_or_default();
+        let address = image.attribute("src").unwrap_or_default();
         let character = gaiji::of_image(alternative, address);
         self.push(character.as_deref().unwrap_or(gaiji::UNRESOLVED));
     }
 
-    fn note(&mut self, note: NodeRef<'_, Node>) {
-        // Only its own words: what an image within it shows is a part of the character.
-        let words: String = note
-            .descendants()
-            .filter_map(|node| node.value().as_text().map(|text| &**text))
-            .collect();
+    fn end_note(&mut self, words: &str) {
         let about_print = ["底本では", "ママ", "ルビ", "傍点", "傍線"];
         if about_print.iter().any(|word| words.contains(word)) {
             return;
         }
         if let Some(place) = self.marks.pop_front() {
-            let character = gaiji::of_note(&words);
+            let character = gaiji::of_note(words);
             let character = character.as_deref().unwrap_or(gaiji::UNRESOLVED);
             self.lines.replace(place, MARK.len(), character);
             for later in &mut self.marks {
@@ -117,19 +153,20 @@ impl Reader {
     }
 }
 
-impl<'a> Visit<'a> for Reader {
-    fn open(&mut self, element: &'a Element, node: NodeRef<'a, Node>) -> bool {
-        match element.name() {
+impl<T: Tag> Visit<T> for Reader {
+    fn open(&mut self, tag: &T) -> bool {
+        if let Some(note) = &mut self.note {
+            note.depth += 1;
+            return true;
+        }
+        match tag.name() {
             "br" => self.lines.end_line(),
-            "img" => self.image(element),
+            "img" => self.image(tag),
             "ruby" => {
                 self.marks.clear();
                 self.in_ruby = true;
             }
-            "span" if has_class(element, "notes") => {
-                self.note(node);
-                return false;
-            }
+            "span" if tag.is_of_class("notes") => self.note = Some(Note::default()),
             name if is_dropped(name) => return false,
             name if is_block(name) => self.lines.end_started_line(),
             _ => {}
@@ -137,16 +174,27 @@ impl<'a> Visit<'a> for Reader {
         true
     }
 
-    fn close(&mut self, element: &'a Element) {
-        match element.name() {
+    fn close(&mut self, name: &str) {
+        match self.note.take() {
+            None => {}
+            Some(Note { depth: 0, words }) => return self.end_note(&words),
+            Some(Note { depth, words }) => {
+                self.note = Some(Note { depth: depth - 1, words });
+                return;
+            }
+        }
+        match name {
             "ruby" => self.in_ruby = false,
             name if is_block(name) => self.lines.end_started_line(),
             _ => {}
         }
     }
 
-    fn text(&mut self, text: &'a Text) {
-        let mut text = &**text;
+    fn text(&mut self, mut text: &str) {
+        if let Some(note) = &mut self.note {
+            note.words.push_str(text);
+            return;
+        }
         if std::mem::take(&mut self.torn)
             && let Some((_, rest)) = text.split_once("/>")
         {

@@ -8,16 +8,13 @@
 use std::collections::{HashMap, VecDeque};
 
 use ego_tree::NodeRef;
-use scraper::{
-    Html, Node,
-    node::{Element, Text},
-};
+use scraper::{Html, Node};
 
 use super::{
     aozora::without_colophon,
     gaiji,
     lines::Lines,
-    markup::{Visit, attribute, is_block, is_dropped, walk},
+    markup::{Place, Tag, Visit, is_block, is_dropped, walk},
 };
 
 const MARK: char = '※';
@@ -69,10 +66,9 @@ fn table(html: &Html) -> Table {
     for row in html.tree.nodes().filter(|&node| is_named(node, "tr")) {
         let mut cells = row.children().filter(|&node| is_named(node, "td"));
         let (Some(quotation), Some(explanation)) = (cells.next(), cells.next()) else { continue };
-        let image = explanation
-            .descendants()
-            .find_map(|node| node.value().as_element().filter(|element| element.name() == "img"));
-        let address = image.and_then(|image| attribute(image, "src")).unwrap_or_default();
+        let image =
+            explanation.descendants().find(|&node| is_named(node, "img")).and_then(Place::of);
+        let address = image.as_ref().and_then(|image| image.attribute("src")).unwrap_or_default();
         let character =
             gaiji::of_note(&words(explanation)).or_else(|| gaiji::of_image("", address));
         table.entry(words(quotation)).or_default().push_back(character);
@@ -142,19 +138,19 @@ impl Reader<'_> {
     }
 }
 
-impl<'a> Visit<'a> for Reader<'a> {
-    fn open(&mut self, element: &'a Element, node: NodeRef<'a, Node>) -> bool {
-        self.over |= node.id() == self.end.id();
+impl<'a> Visit<Place<'a>> for Reader<'a> {
+    fn open(&mut self, tag: &Place<'a>) -> bool {
+        self.over |= tag.node.id() == self.end.id();
         if self.over {
             return false;
         }
-        match element.name() {
+        match tag.name() {
             "br" => self.end_line(),
             "h1" => return false,
             // The people; a later one is a heading.
             "h2" if self.lines.is_blank() => return false,
-            "a" if attribute(element, "href") == Some("#gaiji") => {
-                let characters = self.gaiji.get_mut(&words(node));
+            "a" if tag.attribute("href") == Some("#gaiji") => {
+                let characters = self.gaiji.get_mut(&words(tag.node));
                 let character = characters.and_then(VecDeque::pop_front).flatten();
                 self.link = Some(character.unwrap_or_else(|| gaiji::UNRESOLVED.to_owned()));
             }
@@ -165,21 +161,21 @@ impl<'a> Visit<'a> for Reader<'a> {
         true
     }
 
-    fn close(&mut self, element: &'a Element) {
-        match element.name() {
+    fn close(&mut self, name: &str) {
+        match name {
             "a" => self.link = None,
             name if is_block(name) => self.lines.end_started_line(),
             _ => {}
         }
     }
 
-    fn text(&mut self, text: &'a Text) {
+    fn text(&mut self, text: &str) {
         if !self.over {
             text.split(['\n', '\r']).for_each(|piece| self.read(piece));
         }
     }
 
-    fn comment(&mut self, comment: &'a str) {
+    fn comment(&mut self, comment: &str) {
         self.in_base |= comment.eq_ignore_ascii_case("R");
     }
 }

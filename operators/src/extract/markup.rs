@@ -1,4 +1,5 @@
-//! Parses HTML into a tree within bounds, and walks the tree without recursion.
+//! Parses HTML into a tree within bounds, and walks the tree without recursion. What is done on the
+//! way is a [`Visit`], which [`super::well_formed`] also takes through pages without a tree.
 //!
 //! Any page gives a tree, in time proportional to its length, or an error if its elements lie
 //! deeper in each other than browsers allow, or multiply without end, or a tag has attributes
@@ -9,10 +10,7 @@ use html5ever::{
     ParseOpts, driver,
     tendril::{StrTendril, TendrilSink},
 };
-use scraper::{
-    Html, HtmlTreeSink, Node,
-    node::{Element, Text},
-};
+use scraper::{Html, HtmlTreeSink, Node, node::Element};
 
 use super::Unreadable;
 
@@ -75,24 +73,64 @@ fn separators_in(piece: &[u8]) -> usize {
     piece.iter().enumerate().filter(could_part).count()
 }
 
-/// What is done on a walk through the tree.
-pub trait Visit<'a> {
-    /// At an element's start; whether to walk through what is in it.
-    fn open(&mut self, element: &'a Element, node: NodeRef<'a, Node>) -> bool;
-    /// At the end of an element that was walked through.
-    fn close(&mut self, element: &'a Element);
+/// The beginning of an element.
+pub trait Tag {
+    /// Its name, in small letters.
+    fn name(&self) -> &str;
+    /// An attribute's value.
+    fn attribute(&self, name: &str) -> Option<&str>;
+
+    /// Whether the element has a class.
+    fn is_of_class(&self, class: &str) -> bool {
+        self.attribute("class")
+            .is_some_and(|classes| classes.split_ascii_whitespace().any(|own| own == class))
+    }
+}
+
+/// What is done on the way through markup, in document order.
+pub trait Visit<T: Tag> {
+    /// At an element's start; whether to go through what is in it.
+    fn open(&mut self, tag: &T) -> bool;
+    /// At the end of an element that was gone through.
+    fn close(&mut self, name: &str);
     /// At a piece of text.
-    fn text(&mut self, text: &'a Text);
+    fn text(&mut self, text: &str);
     /// At a comment.
-    fn comment(&mut self, _comment: &'a str) {}
+    fn comment(&mut self, _comment: &str) {}
+}
+
+/// An element of a tree.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// Where it is.
+    pub node: NodeRef<'a, Node>,
+    element: &'a Element,
+}
+
+impl<'a> Place<'a> {
+    /// The place of a node, if that is an element.
+    pub fn of(node: NodeRef<'a, Node>) -> Option<Self> {
+        node.value().as_element().map(|element| Self { node, element })
+    }
+}
+
+impl Tag for Place<'_> {
+    fn name(&self) -> &str {
+        self.element.name()
+    }
+
+    // `Element::attr` would intern the name on each call.
+    fn attribute(&self, name: &str) -> Option<&str> {
+        self.element.attrs.iter().find(|(own, _)| *own.local == *name).map(|(_, value)| &**value)
+    }
 }
 
 /// Walks through `from`, and all that is in it, in document order.
-pub fn walk<'a>(from: NodeRef<'a, Node>, visit: &mut impl Visit<'a>) {
+pub fn walk<'a>(from: NodeRef<'a, Node>, visit: &mut impl Visit<Place<'a>>) {
     let mut node = from;
     loop {
         let inside = match node.value() {
-            Node::Element(element) => visit.open(element, node),
+            Node::Element(element) => visit.open(&Place { node, element }),
             Node::Text(text) => {
                 visit.text(text);
                 false
@@ -128,22 +166,10 @@ pub fn walk<'a>(from: NodeRef<'a, Node>, visit: &mut impl Visit<'a>) {
     }
 }
 
-fn close<'a>(node: NodeRef<'a, Node>, visit: &mut impl Visit<'a>) {
+fn close<'a>(node: NodeRef<'a, Node>, visit: &mut impl Visit<Place<'a>>) {
     if let Node::Element(element) = node.value() {
-        visit.close(element);
+        visit.close(element.name());
     }
-}
-
-/// An attribute's value.
-// `Element::attr` would intern the name on each call.
-pub fn attribute<'a>(element: &'a Element, name: &str) -> Option<&'a str> {
-    element.attrs.iter().find(|(own, _)| *own.local == *name).map(|(_, value)| &**value)
-}
-
-/// Whether an element has a class.
-pub fn has_class(element: &Element, class: &str) -> bool {
-    attribute(element, "class")
-        .is_some_and(|classes| classes.split_ascii_whitespace().any(|own| own == class))
 }
 
 /// Whether a browser ends a line before and after the element.

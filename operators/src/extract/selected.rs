@@ -7,14 +7,11 @@
 use std::collections::HashSet;
 
 use ego_tree::{NodeId, NodeRef};
-use scraper::{
-    Html, Node, Selector,
-    node::{Element, Text},
-};
+use scraper::{Html, Node, Selector};
 
 use super::{
     lines::Lines,
-    markup::{Visit, is_block, is_dropped, walk},
+    markup::{Tag, Visit, is_block, is_dropped, walk},
 };
 
 /// The text, or nothing if no element matches.
@@ -64,9 +61,9 @@ impl Reader {
     }
 }
 
-impl<'a> Visit<'a> for Reader {
-    fn open(&mut self, element: &'a Element, _: NodeRef<'a, Node>) -> bool {
-        match element.name() {
+impl<T: Tag> Visit<T> for Reader {
+    fn open(&mut self, tag: &T) -> bool {
+        match tag.name() {
             "br" => {
                 self.space = None;
                 self.lines.end_line();
@@ -81,14 +78,14 @@ impl<'a> Visit<'a> for Reader {
         true
     }
 
-    fn close(&mut self, element: &'a Element) {
-        if is_block(element.name()) {
+    fn close(&mut self, name: &str) {
+        if is_block(name) {
             self.end_block();
-            self.in_pre = self.in_pre.saturating_sub(usize::from(element.name() == "pre"));
+            self.in_pre = self.in_pre.saturating_sub(usize::from(name == "pre"));
         }
     }
 
-    fn text(&mut self, text: &'a Text) {
+    fn text(&mut self, text: &str) {
         if self.in_pre > 0 {
             for (number, line) in text.split('\n').enumerate() {
                 if number > 0 {
@@ -98,7 +95,7 @@ impl<'a> Visit<'a> for Reader {
             }
             return;
         }
-        let mut rest = &**text;
+        let mut rest = text;
         while !rest.is_empty() {
             let word = rest.trim_ascii_start();
             let space = &rest[..rest.len() - word.len()];
