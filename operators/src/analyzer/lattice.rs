@@ -75,6 +75,7 @@ impl Lattice {
         starts.clear();
         self.prepare(lexicon, text);
         let length = self.characters.len();
+        let words = std::mem::take(&mut self.found);
         // The text begins behind a word that ends at its first place.
         self.push(0, 0, 0, 0, NONE);
         for at in 0..length {
@@ -87,15 +88,16 @@ impl Lattice {
                 self.add(lexicon, at, at + 1, &SPACE);
                 found = true;
             }
-            let mut word = self.found.longest(at).cloned();
+            let mut word = words.longest(at);
             while let Some(here) = word {
                 let end = at + here.length as usize;
-                word = self.found.shorter(&here).cloned();
-                self.add(lexicon, at, end, lexicon.entries(here.entries));
+                word = words.shorter(here);
+                self.add(lexicon, at, end, lexicon.entries(here));
                 found = true;
             }
             self.add_unknown(lexicon, at, found);
         }
+        self.found = words;
         if self.ends[length] == NONE {
             return;
         }

@@ -62,9 +62,21 @@ struct Node {
     base: u32,
     // The node that this one is a child of.
     parent: u32,
-    // The word that ends here, if one does: where its entries are, and how many.
-    first: u32,
-    count: u32,
+    word: Entries,
+}
+
+// Four lie in a line of the cache.
+const _: () = assert!(size_of::<Node>() == 16);
+
+/// The entries of the word that ends at a node, if one does. Most words have one, and that lies in the
+/// node itself: where it would lie apart, memory would have to be waited for once more.
+#[derive(Clone, Copy, Default)]
+enum Entries {
+    #[default]
+    None,
+    One(Entry),
+    /// Where they are, and how many.
+    Several(u32, u16),
 }
 
 /// The words that begin at each place of a text, and the scratch to find them.
@@ -78,10 +90,9 @@ pub(super) struct Found {
 }
 
 /// A word at a place.
-#[derive(Clone)]
 pub(super) struct Word {
     pub length: u32,
-    pub entries: Range<u32>,
+    entries: Entries,
     // The next shorter one.
     before: u32,
 }
@@ -160,7 +171,7 @@ impl Lexicon {
             return None;
         }
         let (words, entries) = words(firsts, &system.prefix_dictionary.vals_data)?;
-        let nodes = nodes(raw, &words)?;
+        let nodes = nodes(raw, &words, &entries)?;
 
         let mut classes = vec![categories_of(&system, IDEOGRAPHIC_SPACE)];
         let mut characters = Vec::with_capacity(PLANE);
@@ -243,11 +254,10 @@ impl Lexicon {
                 if node.parent != at {
                     continue;
                 }
-                if node.count > 0 {
+                if !matches!(node.word, Entries::None) {
                     let longer = words.len() as u32;
                     let before = std::mem::replace(&mut last[place as usize], longer);
-                    let entries = node.first..node.first + node.count;
-                    words.push(Word { length: length as u32, entries, before });
+                    words.push(Word { length: length as u32, entries: node.word, before });
                 }
                 if node.base & LEAF == 0 {
                     walks[going] = Walk { place, at: child, base: node.base };
@@ -261,8 +271,15 @@ impl Lexicon {
         }
     }
 
-    pub fn entries(&self, range: Range<u32>) -> &[Entry] {
-        &self.entries[range.start as usize..range.end as usize]
+    /// The ways to read `word`.
+    pub fn entries<'w>(&'w self, word: &'w Word) -> &'w [Entry] {
+        match &word.entries {
+            Entries::None => &[],
+            Entries::One(entry) => std::slice::from_ref(entry),
+            Entries::Several(first, count) => {
+                &self.entries[*first as usize..*first as usize + usize::from(*count)]
+            }
+        }
     }
 
     /// The categories of a class, by number.
@@ -327,7 +344,7 @@ fn words(firsts: &[u8], values: &[u8]) -> Option<(Vec<Range<u32>>, Vec<Entry>)> 
 }
 
 /// The trie's nodes, each with its word.
-fn nodes(raw: &[[u8; 8]], words: &[Range<u32>]) -> Option<Vec<Node>> {
+fn nodes(raw: &[[u8; 8]], words: &[Range<u32>], entries: &[Entry]) -> Option<Vec<Node>> {
     let pair = |at: u32| {
         let (base, check) = raw.get(at as usize)?.split_first_chunk::<4>()?;
         Some((u32::from_le_bytes(*base), u32::from_le_bytes(*check.first_chunk()?)))
@@ -341,8 +358,18 @@ fn nodes(raw: &[[u8; 8]], words: &[Range<u32>]) -> Option<Vec<Node>> {
                 (false, true) => Some(pair((base & OFFSET) ^ END)?.0 & OFFSET),
                 (false, false) => None,
             };
-            let word = key.map_or(Some(0..0), |key| words.get(key as usize).cloned())?;
-            Some(Node { base, parent: check & OFFSET, first: word.start, count: word.len() as u32 })
+            let word = match key.map(|key| words.get(key as usize).cloned()) {
+                None => Entries::None,
+                Some(word) => {
+                    let Range { start, end } = word?;
+                    match entries.get(start as usize..end as usize)? {
+                        [] => Entries::None,
+                        [entry] => Entries::One(*entry),
+                        several => Entries::Several(start, several.len().try_into().ok()?),
+                    }
+                }
+            };
+            Some(Node { base, parent: check & OFFSET, word })
         })
         .collect()
 }
