@@ -15,9 +15,14 @@ use std::{
 
 use anyhow::{Context, bail};
 
-/// How long the engine's allocator keeps what was freed, in milliseconds. By default it gives memory
-/// back after 10, and the next page of text has the system clear it again: a sixth of a river's time.
-const KEPT_FREE: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "1000");
+/// How the engine's allocator deals with the system, unless someone has said otherwise.
+const MEMORY: [(&str, &str); 2] = [
+    // How long it keeps what was freed, in milliseconds. By default it gives memory back after 10, and
+    // the next page of text has the system clear it again: a sixth of a river's time.
+    ("MIMALLOC_PURGE_DELAY", "1000"),
+    // No huge pages: each thread touches many a little, and the system clears two megabytes at a time.
+    ("MIMALLOC_ALLOW_THP", "0"),
+];
 
 /// What the engine's file is called.
 const ENGINE: &str = concat!(env!("CARGO_PKG_NAME"), "-engine");
@@ -69,7 +74,7 @@ fn is_told_how_to_wait() -> bool {
 }
 
 /// Has this process become another program, with the same arguments, with OpenMP told to sleep
-/// where it waits, and with freed memory kept for a while. It returns only if it fails.
+/// where it waits, and the allocator how to deal with memory. It returns only if it fails.
 ///
 /// By default the trainer's threads spin at every barrier. While the workers, or other programs, have
 /// the cores, each spin lasts until the scheduler steps in: training was seen to slow a hundredfold.
@@ -83,8 +88,10 @@ fn become_program(program: &Path) -> io::Result<Infallible> {
     if !is_told_how_to_wait() {
         command.env("OMP_WAIT_POLICY", "passive");
     }
-    if env::var_os(KEPT_FREE.0).is_none() {
-        command.env(KEPT_FREE.0, KEPT_FREE.1);
+    for (name, value) in MEMORY {
+        if env::var_os(name).is_none() {
+            command.env(name, value);
+        }
     }
     Err(command.exec())
 }
