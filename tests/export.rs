@@ -174,6 +174,39 @@ fn every_format_has_the_whole_text_of_every_document_and_all_agree() {
 }
 
 #[test]
+fn a_copy_of_the_library_on_disk_is_read_like_the_library() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |path: &str, contents: &[u8]| {
+        let path = folder.path().join(path.trim_start_matches('/'));
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder of ours");
+        fs::write(path, contents).expect("a folder of ours");
+    };
+    let works = ["000001", "000002"];
+    let mut rows = Vec::new();
+    for (number, work) in works.iter().enumerate() {
+        let (url, path) = library::page_of(work);
+        rows.push(library::row(work, &url));
+        let ruby = "<ruby><rb>川</rb><rp>（</rp><rt>かわ</rt><rp>）</rp></ruby>の";
+        write(&path, library::html(&format!("{ruby}{}", text(number))).as_bytes());
+    }
+    // It is listed, and not there.
+    rows.push(library::row("000003", &library::page_of("000003").0));
+    write(library::INDEX, &library::index(&rows));
+    let mirror = format!("file://{}", folder.path().display());
+    let job =
+        library::job_over(folder.path(), &format!("kind = \"aozora\"\nmirror = {mirror:?}\n"));
+
+    let outcome = export(&job, &folder.path().join("out"), "text");
+    assert_eq!((&outcome["pages"], &outcome["rejected"]), (&2.into(), &1.into()), "{outcome}");
+    let words = fs::read_to_string(only_file(&outcome)).expect("it was written");
+    let read: String = words.split(' ').collect();
+    for number in 0..works.len() {
+        assert!(read.contains(&format!("川の{}", text(number))), "{read}");
+    }
+    assert!(!read.contains("かわ"), "the reading of ruby is no text: {read}");
+}
+
+#[test]
 fn an_export_takes_the_vectors_along() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("a.txt"), "川の水\n").expect("a folder of ours");

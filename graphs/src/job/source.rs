@@ -39,7 +39,8 @@ pub struct Aozora {
     pub weight: Option<f64>,
     /// Where the library's index lies.
     pub index: String,
-    /// Replaces scheme and host of every address, the index's too; empty means the library itself.
+    /// Replaces scheme and host of every address, the index's too; `file:///` and a path is a copy on
+    /// this machine's disk; empty means the library itself.
     pub mirror: String,
     /// Which works are wanted.
     pub wanted: Filter,

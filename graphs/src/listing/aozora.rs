@@ -38,8 +38,8 @@ impl Kind for AozoraLibrary {
 
 async fn offer(source: &Aozora, client: &Client) -> Result<Offer, Trouble> {
     let mirror = source.mirror.parse::<Url>().ok();
-    let address: Url = source.index.parse().expect("checked with the job");
-    let address = mirrored(&address, mirror.as_ref());
+    let index: Url = source.index.parse().expect("checked with the job");
+    let address = mirror.as_ref().map_or(index.clone(), |mirror| aozora::moved(&index, mirror));
     let fetched = client.get(&address).await;
     let index =
         fetched.map_err(|source| Trouble::Fetch { url: address, source: Box::new(source) })?;
@@ -70,28 +70,4 @@ async fn offer(source: &Aozora, client: &Client) -> Result<Offer, Trouble> {
     });
     let is_whole = source.wanted.limit.is_none();
     Ok(Offer { entries: usable.chain(unusable).collect(), is_whole })
-}
-
-/// The address with scheme, host and port of the mirror.
-fn mirrored(address: &Url, mirror: Option<&Url>) -> Url {
-    let Some(mirror) = mirror else { return address.clone() };
-    let mut at_mirror = mirror.clone();
-    let base = mirror.path().trim_end_matches('/');
-    at_mirror.set_path(&format!("{base}{}", address.path()));
-    at_mirror.set_query(address.query());
-    at_mirror
-}
-
-#[cfg(test)]
-mod tests {
-    use super::mirrored;
-
-    #[test]
-    fn a_mirror_replaces_scheme_host_and_port() {
-        let address = "https://www.aozora.gr.jp/cards/1/files/2.html".parse().expect("a URL");
-        let at = |mirror: &str| mirrored(&address, mirror.parse().ok().as_ref()).to_string();
-        assert_eq!(at("http://127.0.0.1:8000"), "http://127.0.0.1:8000/cards/1/files/2.html");
-        assert_eq!(at("http://host/of/it/"), "http://host/of/it/cards/1/files/2.html");
-        assert_eq!(at(""), address.to_string());
-    }
 }

@@ -387,8 +387,8 @@ fn is_under(url: &Url, mirror: &Url) -> bool {
         && url.path().strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The same path below the mirror's own.
-fn moved(url: &Url, mirror: &Url) -> Url {
+/// The address on a mirror: the same path below the mirror's own.
+pub fn moved(url: &Url, mirror: &Url) -> Url {
     let mut moved = mirror.clone();
     moved.set_path(&format!("{}{}", mirror.path().trim_end_matches('/'), url.path()));
     moved.set_query(url.query());

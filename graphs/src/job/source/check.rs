@@ -12,6 +12,8 @@ use super::{Files, Source};
 use crate::job::{Job, JobError};
 
 const WEB: &str = "use an address that begins with http:// or https://";
+const MIRROR: &str =
+    "use an address that begins with http:// or https://, or file:/// and the path of a copy";
 const SELECTOR: &str = "write a CSS selector, such as \"article\"";
 
 /// Refuses lists of sources that no job can read.
@@ -51,7 +53,8 @@ fn check_one(source: &Source, key: &dyn Fn(&str) -> String) -> Result<(), JobErr
         Source::Aozora(aozora) => {
             require(is_web(&aozora.index), "index", &aozora.index, WEB)?;
             let mirror = &aozora.mirror;
-            require(mirror.is_empty() || is_web(mirror), "mirror", mirror, WEB)
+            let is_mirror = mirror.is_empty() || is_web(mirror) || copy(mirror).is_some();
+            require(is_mirror, "mirror", mirror, MIRROR)
         }
         Source::Files(files) => {
             let advice = "name files, such as [\"texts/*.txt\"]";
@@ -101,6 +104,12 @@ fn is_web(address: &str) -> bool {
     address.parse().is_ok_and(is_web)
 }
 
+/// The folder that an address names, if it is one of this machine.
+fn copy(address: &str) -> Option<PathBuf> {
+    let url: Url = address.parse().ok()?;
+    url.to_file_path().ok().filter(|_| url.scheme() == "file")
+}
+
 /// Whether text can be taken by this selector; an empty one takes the whole body.
 fn can_select(selector: &str) -> bool {
     selector.is_empty() || Extractor::new(&Rule::Sniffed(selector.to_owned())).is_ok()
@@ -144,7 +153,14 @@ pub fn check_attached(source: &Source, job: &Job) -> Result<(), JobError> {
         }
         Source::Aozora(aozora) => {
             private("index", &aozora.index, false)?;
-            private("mirror", &aozora.mirror, false)
+            match copy(&aozora.mirror) {
+                Some(folder) => {
+                    // A pattern of files in the folder is what is asked about.
+                    let files = folder.join("*");
+                    allowed(&files.to_string_lossy(), &job.allow.files, &key("mirror"))
+                }
+                None => private("mirror", &aozora.mirror, false),
+            }
         }
         Source::Feed(feed) => private("url", &feed.url, feed.allow_private),
         Source::Pages(pages) => {
@@ -207,6 +223,14 @@ mod tests {
         check_attached(&files(&inside.join("*.txt")), &job).expect("it is inside");
         for path in [outside.join("*.txt"), inside.join("link/*.txt"), "/etc/passwd".into()] {
             assert!(refusal(&files(&path), &job).contains("allow.files"), "{path:?}");
+        }
+        let copy = |path: &Path| {
+            let mirror = format!("file://{}", path.display());
+            Source::Aozora(Aozora { mirror, ..Aozora::default() })
+        };
+        check_attached(&copy(&inside), &job).expect("it is inside");
+        for path in [&outside, &inside.join("link")] {
+            assert!(refusal(&copy(path), &job).contains("allow.files"), "{path:?}");
         }
         let message = refusal(&files(&inside.join("*/../../out/*.txt")), &job);
         assert!(message.ends_with("write the path without `..`"), "{message}");

@@ -147,6 +147,15 @@ fn with_a_mirror_all_addresses_are_there() {
 }
 
 #[test]
+fn an_address_is_moved_below_the_mirrors_own() {
+    let address = Url::parse("https://www.aozora.gr.jp/cards/1/files/2.html").unwrap();
+    let at = |mirror: &str| moved(&address, &Url::parse(mirror).unwrap()).to_string();
+    assert_eq!(at("http://127.0.0.1:8000"), "http://127.0.0.1:8000/cards/1/files/2.html");
+    assert_eq!(at("http://host/of/it/"), "http://host/of/it/cards/1/files/2.html");
+    assert_eq!(at("file:///a/copy"), "file:///a/copy/cards/1/files/2.html");
+}
+
+#[test]
 fn a_bad_row_is_reported_by_its_line_and_the_others_are_read() {
     let index = read(&["a,b", STREAM, "", ",\"two\nlines\"", TRANSLATED], &Filter::default());
     assert_eq!(index.entries.len(), 2);
