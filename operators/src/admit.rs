@@ -12,8 +12,8 @@ use timely::{
 use crate::{
     Batches, Epoch,
     batch::Batch,
-    record::{Admitted, Reading, Words, WordsRow, encode_admitted},
-    vocabulary::{Admission, DOCUMENT, SURFACES, Vocabulary},
+    record::{Reading, Words, encode_admitted},
+    vocabulary::{Admission, DOCUMENT, Encoded, SURFACES, Vocabulary},
 };
 
 /// The stage.
@@ -49,40 +49,18 @@ impl<'scope> Admit<'scope> for Batches<'scope, Words> {
 /// Reads one document into the vocabulary.
 pub fn read(batch: Batch<Words>, vocabulary: &mut Vocabulary, admission: &Admission) -> Reading {
     let words = batch.iter().next().expect("a document a batch");
-    let width = words.dimension();
     let known = vocabulary.len();
-    let (mut ids, mut spelled) = (Vec::new(), 0);
+    let mut encoded = Encoded::default();
     if !words.entry.held_out {
-        let encoded = vocabulary.read(words.keys, words.surfaces.iter().flatten(), admission);
-        (ids, spelled) = (encoded.ids, encoded.spelled);
-        ids.push(DOCUMENT);
+        encoded = vocabulary.read(words.keys, words.surfaces.iter().flatten(), admission);
+        encoded.ids.push(DOCUMENT);
     }
-    let admitted = describe(vocabulary, known, &words, width);
+    let Encoded { ids, spelled, admitted: new, numbers } = encoded;
+    let surfaces = vocabulary.surfaces().skip((known - SURFACES) as usize).zip(known..);
+    let admitted = encode_admitted(
+        surfaces.map(|(surface, id)| (surface, vocabulary.parts(surface, id))),
+        words.rows(new.into_iter()),
+    );
     drop(words);
-    Reading { words: batch, ids: UInt32Array::from(ids), spelled, admitted }
-}
-
-/// The surfaces from the id `known` on.
-fn describe(
-    vocabulary: &Vocabulary,
-    known: u32,
-    words: &WordsRow<'_>,
-    width: usize,
-) -> arrow_array::RecordBatch {
-    let new: Vec<&str> = vocabulary.surfaces().skip((known - SURFACES) as usize).collect();
-    let parts: Vec<Vec<u32>> =
-        new.iter().zip(known..).map(|(surface, id)| vocabulary.parts(surface, id)).collect();
-    let key_of: std::collections::HashMap<&str, usize> = if new.is_empty() || width == 0 {
-        Default::default()
-    } else {
-        words.surfaces.iter().flatten().zip(0..).collect()
-    };
-    encode_admitted(
-        new.iter().zip(&parts).map(|(surface, parts)| Admitted {
-            surface,
-            parts,
-            vector: key_of.get(surface).and_then(|key| words.vector(*key)),
-        }),
-        width,
-    )
+    Reading { words: batch, ids: UInt32Array::from(ids), spelled, admitted, numbers }
 }

@@ -17,7 +17,9 @@ use arrow_schema::{Schema, SchemaRef};
 pub use document::{Document, DocumentRow};
 pub use entry::{Entry, Key};
 pub use page::{Page, PageRow};
-pub use reading::{Admitted, Chunk, Lesson, Reading, admitted, encode_admitted};
+pub use reading::{
+    Admitted, Chunk, Lesson, Reading, admitted, admitted_kept, admitted_to_keep, encode_admitted,
+};
 pub use reject::{Reject, RejectRow, Stage};
 pub use words::{Rows, Words, WordsRow};
 

@@ -37,15 +37,17 @@ pub struct Admission {
 }
 
 /// Words and their ids.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Vocabulary {
     surfaces: Vec<Box<str>>,
-    // Words that are in the table, and those that were only counted yet.
-    words: FxHashMap<Box<str>, Word>,
+    // Words that are in the table, and those that were only counted yet, numbered as they came.
+    numbers: FxHashMap<Box<str>, u32>,
+    // What is known of each, by number.
+    words: Vec<Word>,
 }
 
 /// What is known of a word: looked up once for each distinct word of a document.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Word {
     // Never that of a document's end, which is 0.
     id: Option<NonZeroU32>,
@@ -65,6 +67,12 @@ pub struct Encoded {
     pub ids: Vec<u32>,
     /// How many of the words had to be spelled.
     pub spelled: u64,
+    /// For each surface that was admitted, in the order of their ids: the key of the distinct word that
+    /// it is, if it is one and not only a part of some.
+    pub admitted: Vec<Option<usize>>,
+    /// For each distinct word the number that it has among all that were ever counted, from 0 in the
+    /// order in which they came. [`Vocabulary::follow`] counts by it.
+    pub numbers: Vec<u32>,
 }
 
 impl Vocabulary {
@@ -100,13 +108,24 @@ impl Vocabulary {
 
     /// How often each word was seen, in no particular order.
     pub fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
-        let counted = self.words.iter().filter(|(_, word)| word.count > 0);
-        counted.map(|(surface, word)| (surface.as_ref(), word.count))
+        let words = self.numbers.iter();
+        let counted =
+            words.map(|(surface, &number)| (&**surface, self.words[number as usize].count));
+        counted.filter(|(_, count)| *count > 0)
+    }
+
+    /// How often a word was seen.
+    pub fn times(&self, surface: &str) -> u64 {
+        self.word(surface).map_or(0, |word| word.count)
     }
 
     /// The id of a surface.
     pub fn id(&self, surface: &str) -> Option<u32> {
-        self.words.get(surface)?.id()
+        self.word(surface)?.id()
+    }
+
+    fn word(&self, surface: &str) -> Option<Word> {
+        self.numbers.get(surface).map(|&number| self.words[number as usize])
     }
 
     /// The surface with this id, if the id is one of a surface.
@@ -118,30 +137,29 @@ impl Vocabulary {
     /// Appends a surface, unless it is there already; its id.
     pub fn append(&mut self, surface: &str) -> u32 {
         let next = self.len();
-        let id = self.with(surface, |word| *word.id.get_or_insert(numbered(next)));
-        if id.get() == next {
+        let number = self.number(surface);
+        let id = self.words[number as usize].id.get_or_insert(numbered(next)).get();
+        if id == next {
             self.surfaces.push(surface.into());
         }
-        id.get()
+        id
     }
 
-    /// Counts `times` more occurrences of a word; how many there are now.
-    pub fn count(&mut self, surface: &str, times: u64) -> u64 {
-        self.with(surface, |word| {
-            word.count += times;
-            word.count
-        })
+    /// Counts `times` more occurrences of a word.
+    fn count(&mut self, surface: &str, times: u64) {
+        let number = self.number(surface);
+        self.words[number as usize].count += times;
     }
 
-    /// Changes what is known of a word; it is known from now on.
-    fn with<T>(&mut self, surface: &str, change: impl FnOnce(&mut Word) -> T) -> T {
-        if let Some(word) = self.words.get_mut(surface) {
-            return change(word);
+    /// The number of a word, which is known from now on.
+    fn number(&mut self, surface: &str) -> u32 {
+        if let Some(&number) = self.numbers.get(surface) {
+            return number;
         }
-        let mut word = Word::default();
-        let changed = change(&mut word);
-        self.words.insert(surface.into(), word);
-        changed
+        let number = u32::try_from(self.words.len()).expect("fewer words than memory has room for");
+        self.numbers.insert(surface.into(), number);
+        self.words.push(Word::default());
+        number
     }
 
     /// A document of which `distinct` are the distinct words and `keys` point into them, counted,
@@ -158,38 +176,71 @@ impl Vocabulary {
             times[*key as usize] += 1;
         }
         let mut ids = Vec::with_capacity(times.len());
-        for (surface, times) in distinct.clone().zip(times) {
-            let next = self.len();
-            let id = self.with(surface, |word| {
-                word.count += times;
-                if word.count >= admission.minimum_count && next < admission.limit {
-                    word.id.get_or_insert(numbered(next));
-                }
-                word.id()
-            });
+        let (mut admitted, mut numbers) = (Vec::new(), Vec::with_capacity(times.len()));
+        for (key, (surface, times)) in distinct.clone().zip(times).enumerate() {
+            let (next, number) = (self.len(), self.number(surface));
+            numbers.push(number);
+            let word = &mut self.words[number as usize];
+            word.count += times;
+            if word.count >= admission.minimum_count && next < admission.limit {
+                word.id.get_or_insert(numbered(next));
+            }
+            let id = word.id();
             if id == Some(next) {
                 self.surfaces.push(surface.into());
+                admitted.push(Some(key));
             }
             ids.push(id);
         }
         // Only words bring words into the table so far, so those ids hold for the whole document.
         let mut needed = Vec::new();
+        // The keys of those that are words of this document as well.
+        let mut alone = FxHashMap::default();
         let mut spellings = Spellings::default();
-        for (surface, id) in distinct.zip(ids) {
+        for (key, (surface, id)) in distinct.zip(ids).enumerate() {
             spellings.add(|ids| match id {
                 Some(id) => ids.push(id),
                 None => {
+                    let mut characters = surface.chars();
+                    if let (Some(character), None) = (characters.next(), characters.next()) {
+                        alone.insert(character, key);
+                    }
                     needed.extend(surface.chars());
                     self.spell_into(surface, self.len(), ids);
                 }
             });
         }
         for character in needed {
-            if self.len() < admission.limit {
-                self.append(character.encode_utf8(&mut [0; 4]));
+            let next = self.len();
+            if next < admission.limit && self.append(character.encode_utf8(&mut [0; 4])) == next {
+                admitted.push(alone.get(&character).copied());
             }
         }
-        spellings.join(keys)
+        Encoded { admitted, numbers, ..spellings.join(keys) }
+    }
+
+    /// Takes over what another vocabulary, which knew the same until then, learnt from a document: the
+    /// words that `keys` point to, counted by the numbers that [`Self::read`] gave there, and what was
+    /// `admitted`. Only new words are looked up.
+    pub fn follow<'a>(
+        &mut self,
+        keys: &[u32],
+        distinct: impl Iterator<Item = &'a str>,
+        numbers: &[u32],
+        admitted: impl Iterator<Item = &'a str>,
+    ) {
+        for (surface, &number) in distinct.zip(numbers) {
+            if number as usize >= self.words.len() {
+                let own = self.number(surface);
+                assert_eq!(own, number, "both vocabularies knew the same");
+            }
+        }
+        for &key in keys {
+            self.words[numbers[key as usize] as usize].count += 1;
+        }
+        for surface in admitted {
+            self.append(surface);
+        }
     }
 
     /// The same without counting or admitting: how a text is written that is only scored. Only ids
@@ -266,6 +317,17 @@ impl Vocabulary {
     }
 }
 
+/// The same surfaces with the same ids, and the same counts.
+impl PartialEq for Vocabulary {
+    fn eq(&self, other: &Self) -> bool {
+        let counts = |of: &Self| of.counts().map(|(word, times)| (word.into(), times)).collect();
+        let (own, others): (FxHashMap<String, u64>, _) = (counts(self), counts(other));
+        self.surfaces == other.surfaces && own == others
+    }
+}
+
+impl Eq for Vocabulary {}
+
 fn numbered(id: u32) -> NonZeroU32 {
     NonZeroU32::new(id).expect("surfaces come after what has the id 0")
 }
@@ -287,7 +349,7 @@ impl Spellings {
 
     /// The words that `keys` point to.
     fn join(&self, keys: &[u32]) -> Encoded {
-        let mut encoded = Encoded { ids: Vec::with_capacity(keys.len()), spelled: 0 };
+        let mut encoded = Encoded { ids: Vec::with_capacity(keys.len()), ..Encoded::default() };
         for key in keys {
             let spelling = &self.ids[self.places[*key as usize].clone()];
             encoded.spelled += u64::from(spelling.len() != 1);
@@ -343,6 +405,35 @@ mod tests {
         }
 
         #[test]
+        fn whoever_follows_knows_the_same(
+            documents in prop::collection::vec(prop::collection::vec("[あ-う]{1,3}", 0..20), 1..8),
+            limit in SURFACES..SURFACES + 40,
+            minimum_count in 1..4u64,
+            joins in 0..8usize,
+        ) {
+            let admission = Admission { limit, minimum_count };
+            let (mut leader, mut follower) = (Vocabulary::default(), Vocabulary::default());
+            for (number, words) in documents.iter().enumerate() {
+                if number == joins {
+                    // As after a kill: both begin with what was kept.
+                    let kept = |of: &Vocabulary| {
+                        let surfaces: Vec<_> = of.surfaces().map(String::from).collect();
+                        let mut counts: Vec<_> = of.counts().map(|(w, n)| (w.to_owned(), n)).collect();
+                        counts.sort();
+                        Vocabulary::from_parts(surfaces, counts)
+                    };
+                    (leader, follower) = (kept(&leader), kept(&follower));
+                }
+                let (keys, distinct) = keyed(words);
+                let distinct = || distinct.iter().map(|surface| &**surface);
+                let known = leader.surfaces().len();
+                let read = leader.read(&keys, distinct(), &admission);
+                follower.follow(&keys, distinct(), &read.numbers, leader.surfaces().skip(known));
+                prop_assert_eq!(&follower, &leader);
+            }
+        }
+
+        #[test]
         fn ids_never_change(
             documents in prop::collection::vec(prop::collection::vec("[あ-お]{1,2}", 0..20), 1..6),
         ) {
@@ -366,10 +457,21 @@ mod tests {
         // sight 小川 is a word.
         let bytes = [0xE5, 0xB0, 0x8F, 0xE5, 0xB7, 0x9D].map(|byte| byte + 1);
         let mut once = |keys: &[u32]| vocabulary.read(keys, ["小川"].into_iter(), &admission);
-        assert_eq!(once(&[0]), Encoded { ids: bytes.to_vec(), spelled: 1 });
-        assert_eq!(once(&[0]), Encoded { ids: vec![257, 258], spelled: 1 });
-        assert_eq!(once(&[0, 0]), Encoded { ids: vec![259, 259], spelled: 0 });
+        let encoded = |ids: &[u32], spelled, admitted: &[Option<usize>]| Encoded {
+            ids: ids.to_vec(),
+            spelled,
+            admitted: admitted.to_vec(),
+            numbers: vec![0],
+        };
+        assert_eq!(once(&[0]), encoded(&bytes, 1, &[None, None]));
+        assert_eq!(once(&[0]), encoded(&[257, 258], 1, &[]));
+        assert_eq!(once(&[0, 0]), encoded(&[259, 259], 0, &[Some(0)]));
         assert_eq!(vocabulary.parts("小川", 259), [257, 258]);
         assert_eq!(vocabulary.parts("小", 257), [1 + 0xE5, 1 + 0xB0, 1 + 0x8F]);
+        // A character that is a word of the document as well is told by that word's key.
+        let distinct = ["水車", "魚", "水"].into_iter();
+        let read = vocabulary.read(&[0, 1, 2], distinct, &admission);
+        assert_eq!(vocabulary.surfaces().skip(3).collect::<Vec<_>>(), ["水", "車", "魚"]);
+        assert_eq!(read.admitted, [Some(2), None, Some(1)]);
     }
 }

@@ -16,7 +16,7 @@ use arrow_ipc::{reader::FileReader, writer::FileWriter};
 use arrow_schema::{ArrowError, SchemaRef};
 use operators::{
     batch::Batch,
-    record::{Record, Words},
+    record::{Record, Words, admitted_kept, admitted_to_keep},
     vocabulary::Vocabulary,
 };
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,7 @@ impl State {
             (VOCABULARY, vec![columns([("surface", Arc::new(surfaces))])]),
             (COUNTS, vec![columns([("surface", Arc::new(counted)), ("count", Arc::new(times))])]),
             (PENDING, vec![columns([("id", Arc::new(pending))])]),
-            (ADMITTED, self.admitted.clone()),
+            (ADMITTED, self.admitted.iter().map(admitted_to_keep).collect()),
             (HELD_OUT, held_out),
             (LEDGER, vec![ledger::encode(&self.ledger)]),
             (RESERVOIR, vec![self.reservoir.encode()]),
@@ -129,11 +129,12 @@ impl State {
             false => Some(Reservoir::default()),
         };
         let ids = |batch: &RecordBatch| batch["id"].as_primitive::<UInt32Type>().values().to_vec();
+        let admitted = read(ADMITTED)?.iter().map(admitted_kept).collect::<Option<Vec<_>>>();
         let lines = read(LEDGER)?.iter().map(ledger::decode).collect::<Option<Vec<_>>>();
         Ok(Self {
             vocabulary,
             pending: read(PENDING)?.iter().flat_map(ids).collect(),
-            admitted: read(ADMITTED)?,
+            admitted: admitted.ok_or_else(|| other(ADMITTED, "admitted words"))?,
             held_out: read(HELD_OUT)?.into_iter().map(|rows| Batch::from_rows(0, rows)).collect(),
             ledger: lines.map(|l| l.concat()).ok_or_else(|| other(LEDGER, "a ledger"))?,
             reservoir: reservoir.ok_or_else(|| other(RESERVOIR, "a reservoir"))?,

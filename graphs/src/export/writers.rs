@@ -10,7 +10,7 @@ use std::{
 use arrow_array::RecordBatch;
 use arrow_ipc::writer::FileWriter;
 use operators::{
-    record::{Chunk, Reading, Record, Words, admitted},
+    record::{Chunk, Reading, Record, Words},
     vocabulary::{DOCUMENT, SURFACES, Vocabulary},
 };
 use parquet::arrow::ArrowWriter;
@@ -89,16 +89,7 @@ impl Writer {
             }
             Format::Text(_) => return self.text(reading),
             Format::Ids(_, vocabulary) => {
-                for words in reading.words.iter() {
-                    let mut times = vec![0; words.surfaces.iter().len()];
-                    words.keys.iter().for_each(|key| times[*key as usize] += 1);
-                    for (surface, times) in words.surfaces.iter().flatten().zip(times) {
-                        vocabulary.count(surface, times);
-                    }
-                }
-                admitted(&reading.admitted).for_each(|word| {
-                    vocabulary.append(word.surface);
-                });
+                reading.enter(vocabulary);
                 Ok(())
             }
         };
@@ -168,14 +159,13 @@ fn without_vectors(rows: &RecordBatch) -> RecordBatch {
 
 /// One line an id: the id, the surface as JSON writes it (it may be a line end), how often it came.
 fn write_vocabulary(mut table: impl Write, vocabulary: &Vocabulary) -> io::Result<()> {
-    let counts: std::collections::HashMap<&str, u64> = vocabulary.counts().collect();
     writeln!(table, "{DOCUMENT}\t\"<document>\"\t")?;
     for byte in 0..=255u8 {
         writeln!(table, "{}\t\"<{byte:02x}>\"\t", u32::from(byte) + 1)?;
     }
     for (id, surface) in (SURFACES..).zip(vocabulary.surfaces()) {
         let quoted = serde_json::Value::from(surface);
-        writeln!(table, "{id}\t{quoted}\t{}", counts.get(surface).copied().unwrap_or(0))?;
+        writeln!(table, "{id}\t{quoted}\t{}", vocabulary.times(surface))?;
     }
     table.flush()
 }

@@ -1,11 +1,10 @@
 //! The learner's books: what became of every entry, the words that wait for a chunk, and which
 //! documents a chunk was made from.
 
-use arrow_array::Array;
 use operators::{
     Epoch,
     batch::Batch,
-    record::{Reading, Reject, Stage, admitted},
+    record::{Reading, Reject, Stage},
 };
 
 use super::Learner;
@@ -38,14 +37,7 @@ impl Learner {
         if words.entry.held_out {
             self.state.held_out.push(reading.words.clone());
         } else {
-            let mut times = vec![0; words.surfaces.len()];
-            words.keys.iter().for_each(|key| times[*key as usize] += 1);
-            for (surface, times) in words.surfaces.iter().flatten().zip(times) {
-                self.state.vocabulary.count(surface, times);
-            }
-            admitted(&reading.admitted).for_each(|word| {
-                self.state.vocabulary.append(word.surface);
-            });
+            reading.enter(&mut self.state.vocabulary);
             if reading.admitted.num_rows() > 0 {
                 self.state.admitted.push(reading.admitted);
             }

@@ -5,14 +5,16 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::{
-    Array, FixedSizeListArray, Float32Array, ListArray, RecordBatch, StringArray, UInt32Array,
-    builder::{FixedSizeListBuilder, Float32Builder, ListBuilder, UInt32Builder},
+    Array, ArrayRef, ListArray, RecordBatch, StringArray, UInt32Array,
+    builder::{ListBuilder, UInt32Builder},
     cast::AsArray,
+    new_null_array,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_select::take::take;
 
-use super::{Reject, Words, columns::column};
-use crate::{Epoch, batch::Batch};
+use super::{Reject, Rows, Words, columns::column, words::vector_at};
+use crate::{Epoch, batch::Batch, vocabulary::Vocabulary};
 
 /// A document as the model reads it.
 #[derive(Clone, Debug)]
@@ -26,6 +28,20 @@ pub struct Reading {
     pub spelled: u64,
     /// The surfaces that entered the vocabulary with it, in the order of their ids.
     pub admitted: RecordBatch,
+    /// The numbers of its distinct words, as [`crate::vocabulary::Encoded`] has them. Empty if it is
+    /// held out.
+    pub numbers: Vec<u32>,
+}
+
+impl Reading {
+    /// Has `vocabulary`, which knew what came before, know this too.
+    pub fn enter(&self, vocabulary: &mut Vocabulary) {
+        for words in self.words.iter().filter(|words| !words.entry.held_out) {
+            let surfaces = words.surfaces.iter().flatten();
+            let admitted = admitted(&self.admitted).map(|word| word.surface);
+            vocabulary.follow(words.keys, surfaces, &self.numbers, admitted);
+        }
+    }
 }
 
 /// Words that are trained on together, as they arrive.
@@ -80,33 +96,23 @@ pub struct Admitted<'a> {
     pub vector: Option<&'a [f32]>,
 }
 
-/// Writes admitted surfaces into a batch; `width` is the dimension of the vectors, 0 without any.
+/// Writes surfaces, each with the ids of its parts, and where there are any their vectors into a batch.
 pub fn encode_admitted<'a>(
-    admitted: impl IntoIterator<Item = Admitted<'a>>,
-    width: usize,
+    admitted: impl IntoIterator<Item = (&'a str, Vec<u32>)>,
+    vectors: Option<Rows>,
 ) -> RecordBatch {
-    let mut surfaces = Vec::new();
-    let mut parts = ListBuilder::new(UInt32Builder::new());
-    // Arrow cannot tell how many lists of width 0 there are.
-    let width = width.max(1);
-    let width_of_list = i32::try_from(width).expect("vectors have a few hundred dimensions");
-    let mut vectors = FixedSizeListBuilder::new(Float32Builder::new(), width_of_list);
-    for word in admitted {
-        surfaces.push(word.surface);
-        parts.values().append_slice(word.parts);
+    let (mut surfaces, mut parts) = (Vec::new(), ListBuilder::new(UInt32Builder::new()));
+    for (surface, ids) in admitted {
+        surfaces.push(surface);
+        parts.values().append_slice(&ids);
         parts.append(true);
-        match word.vector {
-            Some(vector) => vectors.values().append_slice(vector),
-            None => vectors.values().append_nulls(width),
-        }
-        vectors.append(word.vector.is_some());
     }
-    RecordBatch::try_from_iter_with_nullable([
-        ("surface", Arc::new(StringArray::from_iter_values(surfaces)) as _, false),
-        ("parts", Arc::new(parts.finish()) as _, false),
-        ("vector", Arc::new(vectors.finish()) as _, true),
-    ])
-    .expect("columns of equal length")
+    let mut columns: Vec<(&str, ArrayRef, bool)> = vec![
+        ("surface", Arc::new(StringArray::from_iter_values(surfaces)), false),
+        ("parts", Arc::new(parts.finish()), false),
+    ];
+    columns.extend(vectors.map(|rows| ("vector", Arc::new(rows) as ArrayRef, true)));
+    RecordBatch::try_from_iter_with_nullable(columns).expect("columns of equal length")
 }
 
 /// Reads what [`encode_admitted`] wrote.
@@ -114,16 +120,75 @@ pub fn admitted(batch: &RecordBatch) -> impl Iterator<Item = Admitted<'_>> {
     let surfaces = column::<StringArray>(batch, "surface");
     let parts = column::<ListArray>(batch, "parts");
     let ids: &UInt32Array = parts.values().as_primitive();
-    let vectors = column::<FixedSizeListArray>(batch, "vector");
-    let values: &Float32Array = vectors.values().as_primitive();
-    let width = vectors.value_length() as usize;
+    let vectors = rows(batch);
     (0..batch.num_rows()).map(move |row| {
         let (start, end) = (parts.value_offsets()[row], parts.value_offsets()[row + 1]);
-        let from = vectors.value_offset_at(row);
         Admitted {
             surface: surfaces.value(row),
             parts: &ids.values()[start as usize..end as usize],
-            vector: vectors.is_valid(row).then(|| &values.values()[from..from + width]),
+            vector: vectors.and_then(|rows| vector_at(rows, row)),
         }
     })
+}
+
+/// The batch as a checkpoint keeps it: each vector as a list of numbers, so that it needs no table.
+pub fn admitted_to_keep(batch: &RecordBatch) -> RecordBatch {
+    let vectors = match rows(batch) {
+        Some(rows) => {
+            take(rows.values(), rows.keys(), None).expect("a row's number is below their number")
+        }
+        None => {
+            // Arrow cannot tell how many lists of width 0 there are.
+            let item = Arc::new(Field::new_list_field(DataType::Float32, true));
+            new_null_array(&DataType::FixedSizeList(item, 1), batch.num_rows())
+        }
+    };
+    with_vectors(batch, vectors)
+}
+
+/// What [`admitted_to_keep`] made, as [`encode_admitted`] makes it; nothing if it is something else.
+pub fn admitted_kept(batch: &RecordBatch) -> Option<RecordBatch> {
+    let vectors = batch.column_by_name("vector")?.as_fixed_size_list_opt()?;
+    let rows = (0..vectors.len() as u32).map(|row| vectors.is_valid(row as usize).then_some(row));
+    let rows = Rows::new(rows.collect(), Arc::new(vectors.clone()));
+    batch.column_by_name("parts").zip(batch.column_by_name("surface"))?;
+    Some(with_vectors(batch, Arc::new(rows)))
+}
+
+fn rows(batch: &RecordBatch) -> Option<&Rows> {
+    batch.column_by_name("vector").map(|rows| rows.as_dictionary())
+}
+
+fn with_vectors(batch: &RecordBatch, vectors: ArrayRef) -> RecordBatch {
+    RecordBatch::try_from_iter_with_nullable([
+        ("surface", Arc::clone(&batch["surface"]), false),
+        ("parts", Arc::clone(&batch["parts"]), false),
+        ("vector", vectors, true),
+    ])
+    .expect("columns of equal length")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{Format, Vectors};
+
+    #[test]
+    fn what_is_kept_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("vectors.txt");
+        std::fs::write(&file, "雨 1 2\n。 -3 0.5\n").unwrap();
+        let vectors = Vectors::open(&file, Format::Glove).unwrap();
+        let words = || [("。", vec![7]), ("雪", vec![]), ("雨", vec![1, 2])];
+        for rows in [None, Some(vectors.rows(words().iter().map(|(surface, _)| *surface)))] {
+            let batch = encode_admitted(words(), rows.clone());
+            let kept = admitted_kept(&admitted_to_keep(&batch)).unwrap();
+            assert!(admitted(&kept).eq(admitted(&batch)));
+            let vectors: Vec<_> =
+                admitted(&kept).map(|word| word.vector.map(<[f32]>::to_vec)).collect();
+            let expected = [Some(vec![-3.0, 0.5]), None, Some(vec![1.0, 2.0])];
+            assert_eq!(vectors, if rows.is_some() { expected } else { [None, None, None] });
+        }
+        assert!(admitted_kept(&encode_admitted(words(), None)).is_none());
+    }
 }

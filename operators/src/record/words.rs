@@ -48,6 +48,17 @@ pub struct WordsRow<'a> {
 /// comes.
 pub type Rows = DictionaryArray<UInt32Type>;
 
+/// The vector numbered `at` of `rows`, if that is one.
+pub(super) fn vector_at(rows: &Rows, at: usize) -> Option<&[f32]> {
+    let row = rows.key(at)?;
+    let table = rows.values().as_fixed_size_list();
+    let width = table.value_length() as usize;
+    let values: &Float32Array = table.values().as_primitive();
+    // A slice of a list array keeps the whole child array, from its own offset on.
+    let start = table.value_offset_at(row);
+    Some(&values.values()[start..start + width])
+}
+
 fn list_item(data_type: DataType) -> FieldRef {
     // Arrow's builders name a list's field so, and make it nullable.
     Arc::new(Field::new_list_field(data_type, true))
@@ -201,19 +212,13 @@ impl Record for Words {
 impl WordsRow<'_> {
     /// The vector of the distinct surface numbered `key`, if the vectors have it.
     pub fn vector(&self, key: usize) -> Option<&[f32]> {
-        let rows = self.vectors.as_ref()?;
-        let row = rows.key(key)?;
-        let table = rows.values().as_fixed_size_list();
-        let width = table.value_length() as usize;
-        let values: &Float32Array = table.values().as_primitive();
-        // A slice of a list array keeps the whole child array, from its own offset on.
-        let start = table.value_offset_at(row);
-        Some(&values.values()[start..start + width])
+        vector_at(self.vectors.as_ref()?, key)
     }
 
-    /// How many components a vector has; 0 without vectors.
-    pub fn dimension(&self) -> usize {
-        let table = self.vectors.as_ref().map(|rows| rows.values().as_fixed_size_list());
-        table.map_or(0, |table| table.value_length() as usize)
+    /// The vectors of the distinct surfaces that these are the numbers of, if they have one.
+    pub fn rows(&self, keys: impl Iterator<Item = Option<usize>>) -> Option<Rows> {
+        let rows = self.vectors.as_ref()?;
+        let chosen = keys.map(|key| rows.key(key?)).map(|row| row.map(|row| row as u32));
+        Some(Rows::new(chosen.collect(), Arc::clone(rows.values())))
     }
 }
