@@ -2,7 +2,9 @@
 #include <ATen/Context.h>
 #include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
+#include <ATen/core/List.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adam.h>
@@ -48,6 +50,28 @@ static std::vector<at::Tensor> tensors(at::Tensor *const *pointers, size_t count
   return list;
 }
 
+// Whether oneDNN is the faster one: MKL has no kernels for AVX-512 on processors of AMD. Elsewhere it is as fast.
+static bool prefers_onednn() {
+#if defined(__x86_64__)
+  static const bool is_amd = (__builtin_cpu_init(), __builtin_cpu_is("amd"));
+  return is_amd && at::globalContext().userEnabledMkldnn();
+#else
+  return false;
+#endif
+}
+
+// features · weightᵀ + bias by oneDNN, which has no function for it, only an operator of the dispatcher's.
+static at::Tensor onednn_linear(const at::Tensor &features, const at::Tensor &weight,
+                                const std::optional<at::Tensor> &bias) {
+  using Scalars = c10::List<std::optional<at::Scalar>>;
+  using Signature = at::Tensor(const at::Tensor &, const at::Tensor &, const std::optional<at::Tensor> &,
+                               std::string_view, Scalars, std::optional<std::string_view>);
+  static const auto linear = c10::Dispatcher::singleton()
+                                 .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
+                                 .typed<Signature>();
+  return linear.call(features, weight, bias, "none", Scalars(), "");
+}
+
 // The sum of -ln softmax(features · weightᵀ + bias)[target] over places, block of places by block, so that
 // no more logits are held than fit near the core: [places, rows] would be written and read six times.
 // The gradient needs the same logits, so it is taken in the same sweep and kept until it is asked for.
@@ -62,7 +86,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
     const auto kept = targets.ne(ignored);
     const bool all = kept.all().item<bool>();
     const auto columns = targets.clamp_min(0).unsqueeze(1), used = kept.unsqueeze(1);
-    auto logits = at::empty({block, rows}, features.options()), logarithms = at::empty_like(logits);
+    auto logarithms = at::empty({block, rows}, features.options());
     auto nats = at::zeros({}, features.options());
     at::Tensor of_features, of_weight, of_bias;
     if (learns) {
@@ -70,13 +94,16 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       of_weight = at::zeros_like(weight, at::MemoryFormat::Contiguous);
       of_bias = at::zeros_like(bias, at::MemoryFormat::Contiguous);
     }
-    const auto transposed = weight.t(), one = at::full({block, 1}, -1.0, features.options());
+    const bool onednn = prefers_onednn();
+    const auto transposed = onednn && learns ? weight.t().contiguous() : weight.t();
+    const auto one = at::full({block, 1}, -1.0, features.options());
     for (int64_t first = 0; first < places; first += block) {
       const auto count = std::min(block, places - first);
       const auto own = features.narrow(0, first, count), column = columns.narrow(0, first, count);
-      auto x = logits.narrow(0, 0, count), p = logarithms.narrow(0, 0, count);
-      at::addmm_out(x, bias, own, transposed);
-      at::_log_softmax_out(p, x, 1, false);
+      auto p = logarithms.narrow(0, 0, count);
+      const auto logits =
+          onednn ? onednn_linear(own, weight, bias) : at::addmm(bias, own, transposed);
+      at::_log_softmax_out(p, logits, 1, false);
       auto found = p.gather(1, column);
       if (!all) found.mul_(used.narrow(0, first, count));
       nats.sub_(found.sum());
@@ -85,7 +112,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       p.scatter_add_(1, column, one.narrow(0, 0, count));
       if (!all) p.mul_(used.narrow(0, first, count));
       auto place = of_features.narrow(0, first, count);
-      at::mm_out(place, p, weight);
+      onednn ? place.copy_(onednn_linear(p, transposed, {})) : at::mm_out(place, p, weight);
       of_weight.addmm_(p.t(), own);
       of_bias.add_(p.sum(0));
     }
@@ -96,7 +123,9 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
                                                  torch::autograd::variable_list gradient) {
     const auto saved = context->get_saved_variables();
-    return {saved[0] * gradient[0], saved[1] * gradient[0], saved[2] * gradient[0], {}, {}, {}};
+    // In place: nothing asks for them twice.
+    for (const auto &own : saved) own.mul_(gradient[0]);
+    return {saved[0], saved[1], saved[2], {}, {}, {}};
   }
 };
 

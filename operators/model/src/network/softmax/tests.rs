@@ -208,7 +208,8 @@ fn the_sum_taken_block_by_block_and_its_gradients_are_those_of_all_logits_at_onc
         let greatest = whole.iter().fold(0f32, |greatest, x| greatest.max(x.abs()));
         assert!(greatest > 0.0);
         for (x, y) in whole.iter().zip(blocks) {
-            assert!((x - y).abs() <= 1e-5 * greatest, "{y} is not {x}");
+            // Sums of 40,000 products, taken in another order.
+            assert!((x - y).abs() <= 1e-4 * greatest, "{y} is not {x}");
         }
     }
     let scored = tch::no_grad(|| nats(&network, &features, &targets, Reduction::Sum));
