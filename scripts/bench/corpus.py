@@ -169,8 +169,8 @@ def over_http(path, base, more="", embedded=True):
 
 
 def over_files(path, corpus, more="", embedded=True):
-    source = f'[[source]]\nkind = "files"\npaths = ["{corpus.folder}/cards/**/*.html"]\nselector = ".main_text"\n'
-    return job(path, source, more, embedded)
+    """The same library as a copy on disk."""
+    return over_http(path, corpus.folder.as_uri(), more, embedded)
 
 
 if __name__ == "__main__":

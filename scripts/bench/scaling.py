@@ -1,4 +1,6 @@
 """From one worker to two, and what the whole river keeps of tokenizing's own speed."""
+from concurrent.futures import ThreadPoolExecutor
+
 import corpus
 from rig import CORES, Finding, Promise, at_least, built, interleaved, median, spread
 
@@ -15,10 +17,20 @@ def measure(rig):
 
     contestants = {f"{n} worker{'s' * (n > 1)}": export(n) for n in counts}
     contestants["1 worker, all on one core"] = export(1, {0})
-    contestants["tokenizing alone"] = lambda: rig.run([built("bench-cut"), pages], cores={0})
+    def cut(core):
+        return rig.run([built("bench-cut"), pages], cores={core})
+
+    def cut_twice():
+        """Two processes that share nothing: what of a second core this machine gives at all."""
+        with ThreadPoolExecutor(2) as both:
+            return list(both.map(cut, (0, 1)))
+
+    contestants["tokenizing alone"] = lambda: cut(0)
+    if CORES >= 2:
+        contestants["tokenizing twice"] = cut_twice
     gave = interleaved(rig.rounds, contestants)
 
-    alone = gave.pop("tokenizing alone")
+    alone, twice = gave.pop("tokenizing alone"), gave.pop("tokenizing twice", [])
     rates = {name: [run.json["characters"] / run.json["seconds"] / 1e6 for run in runs] for name, runs in gave.items()}
     rows = [
         (name, f"{median(rate):.3f}", spread(rate, "{:.3f}"), f"{median([run.processor / run.seconds for run in gave[name]]):.2f}",
@@ -29,6 +41,10 @@ def measure(rig):
         rate = [run.json["characters"] / run.json[what] / 1e6 for run in alone]
         rates[what] = rate
         rows.append((says, f"{median(rate):.3f}", spread(rate, "{:.3f}"), "1", ""))
+    if twice:
+        rate = [sum(run.json["characters"] / run.json["analyzer"] for run in runs) / 1e6 for runs in twice]
+        times = median(rate) / median(rates["analyzer"])
+        rows.append((f"our analyzer alone, two processes at once, a core each: {times:.2f}×", f"{median(rate):.3f}", spread(rate, "{:.3f}"), "2", ""))
     one = median(rates["1 worker"])
     finding = Finding("Scaling, and the limit", [(("what", "million characters/s", "spread", "cores in use", "processor s"), rows)], [
         f"{whole.name}: {len(whole.paths)} pages from files, {whole.bytes / 1e6:.0f} MB, each text distinct; "
