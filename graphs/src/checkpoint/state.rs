@@ -16,7 +16,7 @@ use arrow_ipc::{reader::FileReader, writer::FileWriter};
 use arrow_schema::{ArrowError, SchemaRef};
 use operators::{
     batch::Batch,
-    record::{Record, Words, admitted_kept, admitted_to_keep},
+    record::{Words, admitted_kept, admitted_to_keep},
     vocabulary::Vocabulary,
 };
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,9 @@ impl State {
         let counted = StringArray::from_iter_values(counts.iter().map(|(surface, _)| surface));
         let times = UInt64Array::from_iter_values(counts.iter().map(|(_, count)| *count));
         let pending = UInt32Array::from(self.pending.clone());
-        let held_out: Vec<_> = self.held_out.iter().map(without_vectors).collect();
+        // Vectors serve admission, and held-out words are never admitted.
+        let held_out =
+            self.held_out.iter().map(|words| Words::without_vectors(words.rows())).collect();
         let files = [
             (VOCABULARY, vec![columns([("surface", Arc::new(surfaces))])]),
             (COUNTS, vec![columns([("surface", Arc::new(counted)), ("count", Arc::new(times))])]),
@@ -140,12 +142,6 @@ impl State {
             reservoir: reservoir.ok_or_else(|| other(RESERVOIR, "a reservoir"))?,
         })
     }
-}
-
-/// Vectors serve admission, and held-out words are never admitted.
-fn without_vectors(words: &Batch<Words>) -> RecordBatch {
-    let own = Words::schema().fields().len();
-    words.rows().project(&(0..own).collect::<Vec<_>>()).expect("the first columns are there")
 }
 
 fn columns<const N: usize>(columns: [(&str, Arc<dyn Array>); N]) -> RecordBatch {

@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use arrow_array::RecordBatch;
 use arrow_ipc::writer::FileWriter;
 use operators::{
     record::{Chunk, Reading, Record, Words},
@@ -85,7 +84,7 @@ impl Writer {
                 new.map_err(io::Error::other).map(|new| self.format = Format::Arrow(Some(new)))
             }
             Format::Parquet(writer) => {
-                writer.write(&without_vectors(rows)).map_err(io::Error::from)
+                writer.write(&Words::without_vectors(rows)).map_err(io::Error::from)
             }
             Format::Text(_) => return self.text(reading),
             Format::Ids(_, vocabulary) => {
@@ -150,11 +149,6 @@ impl Writer {
         written.map_err(|source| self.failed(source))?;
         Ok(self.files)
     }
-}
-
-fn without_vectors(rows: &RecordBatch) -> RecordBatch {
-    let own = Words::schema().fields().len();
-    rows.project(&(0..own).collect::<Vec<_>>()).expect("the first columns are there")
 }
 
 /// One line an id: the id, the surface as JSON writes it (it may be a line end), how often it came.

@@ -109,6 +109,12 @@ impl Words {
         beside_surfaces(batch, Arc::new(vectors))
     }
 
+    /// The same documents without their vectors.
+    pub fn without_vectors(batch: &RecordBatch) -> RecordBatch {
+        let own = fields().len();
+        batch.project(&(0..own).collect::<Vec<_>>()).expect("the first columns are there")
+    }
+
     /// The same documents, each vector written out where it is meant: as a list of numbers, for
     /// readers that should not need the table.
     pub fn written_out(batch: &RecordBatch) -> RecordBatch {
