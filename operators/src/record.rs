@@ -9,6 +9,7 @@ mod entry;
 mod page;
 mod reading;
 mod reject;
+mod rows;
 mod words;
 
 use arrow_array::RecordBatch;
@@ -21,7 +22,8 @@ pub use reading::{
     Admitted, Chunk, Lesson, Reading, admitted, admitted_kept, admitted_to_keep, encode_admitted,
 };
 pub use reject::{Reject, RejectRow, Stage};
-pub use words::{Rows, Words, WordsRow};
+pub use rows::Rows;
+pub use words::{Words, WordsRow};
 
 /// A kind of record: its columns, and how a row is read from them and written into them.
 pub trait Record: 'static {

@@ -17,7 +17,7 @@ use std::{
     sync::Arc,
 };
 
-use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array};
+use arrow_array::{FixedSizeListArray, Float32Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, Field};
 use thiserror::Error;
@@ -190,11 +190,11 @@ impl Vectors {
 }
 
 /// Vectors one after the other, `[words, dimension]`, as a table with one a row.
-fn table(components: Vec<f32>, dimension: usize) -> ArrayRef {
+fn table(components: Vec<f32>, dimension: usize) -> FixedSizeListArray {
     let item = Arc::new(Field::new_list_field(DataType::Float32, true));
     let width = i32::try_from(dimension).expect("a vector's components fit into memory many times");
     let components = Float32Array::new(ScalarBuffer::from(components), None);
-    Arc::new(FixedSizeListArray::new(item, width, Arc::new(components), None))
+    FixedSizeListArray::new(item, width, Arc::new(components), None)
 }
 
 fn read(path: &Path, format: Format) -> Result<Store, Trouble> {

@@ -11,9 +11,12 @@ use arrow_array::{
     new_null_array,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use arrow_select::take::take;
 
-use super::{Reject, Rows, Words, columns::column, words::vector_at};
+use super::{
+    Reject, Rows, Words,
+    columns::column,
+    rows::{vector_at, written_out},
+};
 use crate::{Epoch, batch::Batch, vocabulary::Vocabulary};
 
 /// A document as the model reads it.
@@ -134,9 +137,7 @@ pub fn admitted(batch: &RecordBatch) -> impl Iterator<Item = Admitted<'_>> {
 /// The batch as a checkpoint keeps it: each vector as a list of numbers, so that it needs no table.
 pub fn admitted_to_keep(batch: &RecordBatch) -> RecordBatch {
     let vectors = match rows(batch) {
-        Some(rows) => {
-            take(rows.values(), rows.keys(), None).expect("a row's number is below their number")
-        }
+        Some(rows) => written_out(rows),
         None => {
             // Arrow cannot tell how many lists of width 0 there are.
             let item = Arc::new(Field::new_list_field(DataType::Float32, true));

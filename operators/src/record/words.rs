@@ -3,15 +3,12 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::{
-    Array, ArrayRef, DictionaryArray, Float32Array, ListArray, RecordBatch, StringArray,
-    UInt32Array, UInt64Array,
+    Array, ArrayRef, ListArray, RecordBatch, StringArray, UInt32Array, UInt64Array,
     builder::{ListBuilder, StringBuilder, UInt32Builder},
     cast::AsArray,
-    types::UInt32Type,
 };
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
-use arrow_select::take::take;
 
 use super::{
     Document, Entry, Record,
@@ -19,6 +16,7 @@ use super::{
     document::{document_fields, fingerprint_at},
     entry::entry_at,
     page::content_at,
+    rows::{Rows, vector_at, without_others, written_out},
 };
 
 /// The words of a document, and after `embed` their vectors.
@@ -42,21 +40,6 @@ pub struct WordsRow<'a> {
     /// The vector of each distinct word, null where the vectors lack it; `None` before `embed`
     /// and in jobs without vectors.
     pub vectors: Option<Rows>,
-}
-
-/// Vectors as rows of a table that many batches share: a word costs a row's number, wherever it
-/// comes.
-pub type Rows = DictionaryArray<UInt32Type>;
-
-/// The vector numbered `at` of `rows`, if that is one.
-pub(super) fn vector_at(rows: &Rows, at: usize) -> Option<&[f32]> {
-    let row = rows.key(at)?;
-    let table = rows.values().as_fixed_size_list();
-    let width = table.value_length() as usize;
-    let values: &Float32Array = table.values().as_primitive();
-    // A slice of a list array keeps the whole child array, from its own offset on.
-    let start = table.value_offset_at(row);
-    Some(&values.values()[start..start + width])
 }
 
 fn list_item(data_type: DataType) -> FieldRef {
@@ -118,13 +101,9 @@ impl Words {
     /// The same documents, each vector written out where it is meant: as a list of numbers, for
     /// readers that should not need the table.
     pub fn written_out(batch: &RecordBatch) -> RecordBatch {
-        let Some(rows) = rows(batch) else { return batch.clone() };
-        let vectors = take(rows.values(), rows.keys(), None).expect(WITHIN);
-        beside_surfaces(batch, vectors)
+        rows(batch).map_or(batch.clone(), |rows| beside_surfaces(batch, written_out(rows)))
     }
 }
-
-const WITHIN: &str = "a row's number is below the number of rows";
 
 /// The documents in `batch` with `vectors` as their last column.
 fn beside_surfaces(batch: &RecordBatch, vectors: ArrayRef) -> RecordBatch {
@@ -180,12 +159,8 @@ impl Record for Words {
     /// With a table that has only the rows which the batch means: the whole table is as long as
     /// the file that it was read from.
     fn to_send(batch: &RecordBatch) -> RecordBatch {
-        let Some(rows) = rows(batch) else { return batch.clone() };
-        let meant: UInt32Array = rows.keys().iter().flatten().collect();
-        let table = take(rows.values(), &meant, None).expect(WITHIN);
-        let mut numbers = 0..;
-        let keys = rows.keys().iter().map(|key| key.and_then(|_| numbers.next())).collect();
-        Self::with_vectors(batch, Rows::new(keys, table))
+        let sent = |rows| Self::with_vectors(batch, without_others(rows));
+        rows(batch).map_or(batch.clone(), sent)
     }
 
     fn row(batch: &RecordBatch, row: usize) -> WordsRow<'_> {

@@ -7,6 +7,7 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Seek, SeekFrom},
     path::Path,
+    sync::Arc,
 };
 
 use finalfusion::{
@@ -52,7 +53,7 @@ impl Library {
             None
         });
         let keys = keys.collect();
-        Rows::new(keys, table(components, dimension))
+        Rows::new(keys, Arc::new(table(components, dimension)))
     }
 
     pub(super) fn lookup(&self, word: &str, out: &mut [f32]) -> bool {

@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use arrow_array::{ArrayRef, Float32Array, cast::AsArray};
+use arrow_array::{FixedSizeListArray, Float32Array, cast::AsArray};
 use rustc_hash::FxHashMap;
 
 use super::{
@@ -23,16 +23,15 @@ use crate::record::Rows;
 
 /// Words and their vectors in memory.
 pub(super) struct Table {
-    dimension: usize,
     // The place of each word's vector.
     places: FxHashMap<Box<str>, u32>,
     // One a row.
-    vectors: ArrayRef,
+    vectors: FixedSizeListArray,
 }
 
 impl Table {
     pub(super) fn dimension(&self) -> usize {
-        self.dimension
+        self.vectors.value_length() as usize
     }
 
     pub(super) fn len(&self) -> usize {
@@ -41,13 +40,13 @@ impl Table {
 
     pub(super) fn rows<'a>(&self, words: impl Iterator<Item = &'a str>) -> Rows {
         let keys = words.map(|word| self.places.get(word).copied()).collect();
-        Rows::new(keys, Arc::clone(&self.vectors))
+        Rows::new(keys, Arc::new(self.vectors.clone()))
     }
 
     pub(super) fn get(&self, word: &str) -> Option<&[f32]> {
-        let start = *self.places.get(word)? as usize * self.dimension;
-        let components: &Float32Array = self.vectors.as_fixed_size_list().values().as_primitive();
-        Some(&components.values()[start..start + self.dimension])
+        let start = *self.places.get(word)? as usize * self.dimension();
+        let components: &Float32Array = self.vectors.values().as_primitive();
+        Some(&components.values()[start..start + self.dimension()])
     }
 }
 
@@ -69,8 +68,7 @@ impl Draft {
     }
 
     fn finish(self) -> Table {
-        let vectors = table(self.components, self.dimension);
-        Table { dimension: self.dimension, places: self.places, vectors }
+        Table { places: self.places, vectors: table(self.components, self.dimension) }
     }
 
     fn push(&mut self, word: &[u8], vector: &[f32]) -> Result<(), Trouble> {
