@@ -9,9 +9,9 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr3};
+use memchr::{memchr, memchr2, memchr3};
 
-use super::markup::{Tag, Visit};
+use super::markup::{Tag, Visit, is_heading};
 
 /// Elements that may lie in each other: more than any book needs, fewer than parsing allows.
 const DEPTH: usize = 64;
@@ -34,7 +34,7 @@ enum Kind {
 fn kind(name: &str) -> Option<Kind> {
     Some(match name {
         "br" | "img" => Kind::Void,
-        "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => Kind::Heading,
+        name if is_heading(name) => Kind::Heading,
         "rb" | "rp" | "rt" => Kind::RubyPart,
         "a" => Kind::Link,
         "b" | "big" | "cite" | "code" | "div" | "em" | "i" | "ruby" | "s" | "small" | "span"
@@ -45,88 +45,75 @@ fn kind(name: &str) -> Option<Kind> {
 
 /// Whether an element, once it is over, has no part in how what comes after it is parsed.
 pub fn leaves_nothing(name: &str) -> bool {
-    matches!(
-        name,
-        "body"
-            | "br"
-            | "div"
-            | "h1"
-            | "h2"
-            | "h3"
-            | "h4"
-            | "h5"
-            | "h6"
-            | "head"
-            | "hr"
-            | "html"
-            | "img"
-            | "link"
-            | "meta"
-            | "p"
-            | "script"
-            | "span"
-            | "style"
-            | "title"
-    )
+    is_heading(name)
+        || matches!(
+            name,
+            "body"
+                | "br"
+                | "div"
+                | "head"
+                | "hr"
+                | "html"
+                | "img"
+                | "link"
+                | "meta"
+                | "p"
+                | "script"
+                | "span"
+                | "style"
+                | "title"
+        )
+}
+
+/// An element whose end has not come.
+struct Open<'a> {
+    name: &'a str,
+    kind: Kind,
+    // Whether what is in it is gone through.
+    seen: bool,
 }
 
 /// Goes through an element whose start tag, a `<div>`, ends where `markup` begins, up to its end.
 /// Nothing if it is not sure that a parser would read it so; then what was visited does not count.
 pub fn read(markup: &str, visit: &mut impl for<'a> Visit<Start<'a>>) -> Option<()> {
+    let start = Start { name: "div", attributes: "" };
+    let seen = visit.open(&start);
+    let mut open = vec![Open { name: start.name, kind: Kind::Plain, seen }];
     let mut rest = markup;
-    let mut open = vec![Open { name: "div", kind: Kind::Plain }];
-    // How many elements are open up to the one that is not gone through.
-    let mut unseen = None;
-    visit.open(&Start { name: "div", attributes: "" });
-    loop {
+    while let Some(top) = open.last() {
         let (text, tag) = rest.split_at(text_length(rest)?);
-        if !text.is_empty() && unseen.is_none() {
+        if !text.is_empty() && top.seen {
             visit.text(&without_references(text)?);
         }
         let tag = tag.strip_prefix('<')?;
-        if let Some(tag) = tag.strip_prefix('/') {
-            let top = open.pop()?;
-            rest = tag.strip_prefix(top.name)?.strip_prefix('>')?;
-            if unseen == Some(open.len() + 1) {
-                unseen = None;
-            } else if unseen.is_none() {
+        if let Some(end) = tag.strip_prefix('/') {
+            rest = end.strip_prefix(top.name)?.strip_prefix('>')?;
+            if top.seen {
                 visit.close(top.name);
             }
-            if open.is_empty() {
-                return Some(());
-            }
+            open.pop();
             continue;
         }
         let (start, closes_itself, behind) = start_tag(tag)?;
         rest = behind;
         let kind = kind(start.name)?;
-        let top = open.last()?.kind;
         let ends_another = match kind {
             Kind::Void | Kind::Plain => false,
-            Kind::Heading | Kind::RubyPart => top == kind,
+            Kind::Heading | Kind::RubyPart => top.kind == kind,
             Kind::Link => open.iter().any(|above| above.kind == Kind::Link),
         };
         let is_left_open = closes_itself && kind != Kind::Void;
         if ends_another || is_left_open || open.len() > DEPTH {
             return None;
         }
-        let goes_through = unseen.is_none() && visit.open(&start);
-        if kind == Kind::Void {
-            if goes_through {
-                visit.close(start.name);
-            }
-            continue;
-        }
-        open.push(Open { name: start.name, kind });
-        if unseen.is_none() && !goes_through {
-            unseen = Some(open.len());
+        let seen = top.seen && visit.open(&start);
+        if kind != Kind::Void {
+            open.push(Open { name: start.name, kind, seen });
+        } else if seen {
+            visit.close(start.name);
         }
     }
-}
-
-struct Open<'a> {
-    name: &'a str,
-    kind: Kind,
+    Some(())
 }
 
 /// A start tag, as it is written.
@@ -155,16 +142,8 @@ impl Tag for Start<'_> {
 /// How many bytes of text come before the next tag. Nothing if no tag comes, or a byte before it that
 /// is no text.
 fn text_length(markup: &str) -> Option<usize> {
-    let bytes = markup.as_bytes();
-    let mut from = 0;
-    loop {
-        let at = from + memchr3(b'<', b'&', 0, &bytes[from..])?;
-        match bytes[at] {
-            b'<' => return Some(at),
-            b'&' => from = at + 1,
-            _ => return None,
-        }
-    }
+    let at = memchr2(b'<', 0, markup.as_bytes())?;
+    markup[at..].starts_with('<').then_some(at)
 }
 
 /// The text with what its character references stand for, if they are the four that markup needs.
