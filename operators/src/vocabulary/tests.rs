@@ -1,0 +1,113 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn keyed(words: &[String]) -> (Vec<u32>, Vec<String>) {
+    let mut distinct: Vec<String> = Vec::new();
+    let keys = words
+        .iter()
+        .map(|word| {
+            distinct.iter().position(|known| known == word).unwrap_or_else(|| {
+                distinct.push(word.clone());
+                distinct.len() - 1
+            }) as u32
+        })
+        .collect();
+    (keys, distinct)
+}
+
+proptest! {
+    #[test]
+    fn every_text_comes_back_from_its_ids(
+        documents in prop::collection::vec(prop::collection::vec(".{1,4}", 0..20), 1..6),
+        limit in SURFACES..SURFACES + 40,
+        minimum_count in 1..4u64,
+    ) {
+        let admission = Admission { limit, minimum_count };
+        let mut vocabulary = Vocabulary::default();
+        for words in &documents {
+            let (keys, distinct) = keyed(words);
+            let read = vocabulary.read(&keys, distinct.iter().map(|s| &**s), &admission);
+            prop_assert_eq!(vocabulary.decode(&read.ids), words.concat());
+            let characters = words.concat().chars().count() as u64;
+            prop_assert_eq!(vocabulary.characters(&read.ids), characters);
+            prop_assert!(vocabulary.len() <= limit);
+        }
+        // And by a vocabulary that has never seen them.
+        for words in &documents {
+            let (keys, distinct) = keyed(words);
+            let encoded = Vocabulary::default().encode(&keys, distinct.iter().map(|s| &**s), SURFACES);
+            prop_assert_eq!(vocabulary.decode(&encoded.ids), words.concat());
+        }
+    }
+
+    #[test]
+    fn whoever_follows_knows_the_same(
+        documents in prop::collection::vec(prop::collection::vec("[あ-う]{1,3}", 0..20), 1..8),
+        limit in SURFACES..SURFACES + 40,
+        minimum_count in 1..4u64,
+        joins in 0..8usize,
+    ) {
+        let admission = Admission { limit, minimum_count };
+        let (mut leader, mut follower) = (Vocabulary::default(), Vocabulary::default());
+        for (number, words) in documents.iter().enumerate() {
+            if number == joins {
+                // As after a kill: both begin with what was kept.
+                let kept = |of: &Vocabulary| {
+                    let surfaces: Vec<_> = of.surfaces().map(String::from).collect();
+                    let mut counts: Vec<_> = of.counts().map(|(w, n)| (w.to_owned(), n)).collect();
+                    counts.sort();
+                    Vocabulary::from_parts(surfaces, counts)
+                };
+                (leader, follower) = (kept(&leader), kept(&follower));
+            }
+            let (keys, distinct) = keyed(words);
+            let distinct = || distinct.iter().map(|surface| &**surface);
+            let known = leader.surfaces().len();
+            let read = leader.read(&keys, distinct(), &admission);
+            follower.follow(&keys, distinct(), &read.numbers, leader.surfaces().skip(known));
+            prop_assert_eq!(&follower, &leader);
+        }
+    }
+
+    #[test]
+    fn ids_never_change(
+        documents in prop::collection::vec(prop::collection::vec("[あ-お]{1,2}", 0..20), 1..6),
+    ) {
+        let admission = Admission { limit: 400, minimum_count: 2 };
+        let mut vocabulary = Vocabulary::default();
+        for words in &documents {
+            let before: Vec<String> = vocabulary.surfaces().map(String::from).collect();
+            let (keys, distinct) = keyed(words);
+            vocabulary.read(&keys, distinct.iter().map(|s| &**s), &admission);
+            let after: Vec<&str> = vocabulary.surfaces().take(before.len()).collect();
+            prop_assert_eq!(before, after);
+        }
+    }
+}
+
+#[test]
+fn a_word_enters_once_it_was_seen_often_enough() {
+    let admission = Admission { limit: 1000, minimum_count: 3 };
+    let mut vocabulary = Vocabulary::default();
+    // 小 is E5 B0 8F and 川 E5 B7 9D; then they are characters 257 and 258. With the third
+    // sight 小川 is a word.
+    let bytes = [0xE5, 0xB0, 0x8F, 0xE5, 0xB7, 0x9D].map(|byte| byte + 1);
+    let mut once = |keys: &[u32]| vocabulary.read(keys, ["小川"].into_iter(), &admission);
+    let encoded = |ids: &[u32], spelled, admitted: &[Option<usize>]| Encoded {
+        ids: ids.to_vec(),
+        spelled,
+        admitted: admitted.to_vec(),
+        numbers: vec![0],
+    };
+    assert_eq!(once(&[0]), encoded(&bytes, 1, &[None, None]));
+    assert_eq!(once(&[0]), encoded(&[257, 258], 1, &[]));
+    assert_eq!(once(&[0, 0]), encoded(&[259, 259], 0, &[Some(0)]));
+    assert_eq!(vocabulary.parts("小川", 259), [257, 258]);
+    assert_eq!(vocabulary.parts("小", 257), [1 + 0xE5, 1 + 0xB0, 1 + 0x8F]);
+    // A character that is a word of the document as well is told by that word's key.
+    let distinct = ["水車", "魚", "水"].into_iter();
+    let read = vocabulary.read(&[0, 1, 2], distinct, &admission);
+    assert_eq!(vocabulary.surfaces().skip(3).collect::<Vec<_>>(), ["水", "車", "魚"]);
+    assert_eq!(read.admitted, [Some(2), None, Some(1)]);
+}
