@@ -50,7 +50,7 @@ static std::vector<at::Tensor> tensors(at::Tensor *const *pointers, size_t count
   return list;
 }
 
-// Whether oneDNN is the faster one: MKL has no kernels for AVX-512 on processors of AMD. Elsewhere it is as fast.
+// Whether oneDNN is the faster one: on processors of AMD, MKL has no kernels for AVX-512 and oneDNN has.
 static bool prefers_onednn() {
 #if defined(__x86_64__)
   static const bool is_amd = (__builtin_cpu_init(), __builtin_cpu_is("amd"));

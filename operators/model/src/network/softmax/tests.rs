@@ -204,12 +204,14 @@ fn the_sum_taken_block_by_block_and_its_gradients_are_those_of_all_logits_at_onc
     assert_eq!(each.size(), [300]);
     let whole = found(each.sum(Kind::Float));
     let blocks = found(nats(&network, &features, &targets, Reduction::Sum));
-    for (whole, blocks) in whole.iter().zip(&blocks) {
+    // A gradient of the features sums 40,000 products, in another order with each library; the others a
+    // few hundred.
+    let borne = [3e-5, 1e-5, 1e-5, 1e-5];
+    for ((whole, blocks), borne) in whole.iter().zip(&blocks).zip(borne) {
         let greatest = whole.iter().fold(0f32, |greatest, x| greatest.max(x.abs()));
         assert!(greatest > 0.0);
         for (x, y) in whole.iter().zip(blocks) {
-            // Sums of 40,000 products, taken in another order.
-            assert!((x - y).abs() <= 1e-4 * greatest, "{y} is not {x}");
+            assert!((x - y).abs() <= borne * greatest, "{y} is not {x}");
         }
     }
     let scored = tch::no_grad(|| nats(&network, &features, &targets, Reduction::Sum));
