@@ -6,7 +6,7 @@ help:
 	@echo "make demo    set up, build, run the whole job on the sample library, print a passage"
 	@echo "make test    set up, run all tests"
 	@echo "make check   formatting, lints and documentation, as CI has them"
-	@echo "make bench   set up, bring the peers, measure side by side with them (a quarter of an hour)"
+	@echo "make bench   set up, bring the peers, measure side by side with them (half an hour)"
 	@echo "make instructions  hold each stage's instructions against those kept (needs valgrind)"
 	@echo "make deny    licences and sources of all dependencies (needs cargo-deny)"
 

@@ -38,8 +38,11 @@ impl Kind for AozoraLibrary {
 
 async fn offer(source: &Aozora, client: &Client) -> Result<Offer, Trouble> {
     let mirror = source.mirror.parse::<Url>().ok();
-    let index: Url = source.index.parse().expect("checked with the job");
-    let address = mirror.as_ref().map_or(index.clone(), |mirror| aozora::moved(&index, mirror));
+    let address: Url = source.index.parse().expect("checked with the job");
+    let address = match &mirror {
+        Some(mirror) => aozora::moved(&address, mirror),
+        None => address,
+    };
     let fetched = client.get(&address).await;
     let index =
         fetched.map_err(|source| Trouble::Fetch { url: address, source: Box::new(source) })?;
