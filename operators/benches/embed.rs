@@ -2,12 +2,12 @@
 //!
 //! One document of 5,000 distinct words, nine of ten of them with a vector of 200 components.
 
-use std::{hint::black_box, io::Write};
+use std::{hint::black_box, io::Write, sync::Arc};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use operators::{
     batch::Batch,
-    embed::embedded,
+    embed::Embedder,
     record::{Entry, Words, WordsRow},
     vectors::{Format, Vectors},
 };
@@ -39,6 +39,7 @@ fn embed(criterion: &mut Criterion) {
             characters: 0,
             keys: &[],
             surfaces: surfaces.iter().map(Some).collect(),
+            numbers: None,
             vectors: None,
         }],
     );
@@ -51,7 +52,8 @@ fn embed(criterion: &mut Criterion) {
             surfaces.iter().filter(|word| vectors.lookup(word, black_box(&mut place))).count()
         });
     });
-    group.bench_function("stage", |bencher| bencher.iter(|| embedded(batch.rows(), &vectors)));
+    let mut embedder = Embedder::new(Arc::clone(&vectors));
+    group.bench_function("stage", |bencher| bencher.iter(|| embedder.embed(batch.rows())));
     group.bench_function("open", |bencher| {
         bencher.iter(|| Vectors::open(file.path(), Format::Auto).expect("as before"));
     });

@@ -19,7 +19,7 @@ use operators::{
     analyzer::Dictionary,
     batch::Batch,
     chunk::Cutter,
-    embed::embedded,
+    embed::Embedder,
     extract::{Extractor, Rule, fingerprint},
     record::{Document, DocumentRow, Entry, Words},
     tokenize::Tokenizer,
@@ -42,10 +42,8 @@ fn main() {
             measured(|| documents.iter().map(|it| tokenizer.tokenize(it)).collect::<Vec<_>>());
         }
         "embed" => {
-            let (words, vectors) = (words(&pages), vectors());
-            measured(|| {
-                words.iter().map(|batch| embedded(batch.rows(), &vectors)).collect::<Vec<_>>()
-            });
+            let (words, mut embedder) = (words(&pages), Embedder::new(vectors()));
+            measured(|| words.iter().map(|it| embedder.embed(it.rows())).collect::<Vec<_>>());
         }
         "chunk" => {
             let words = words(&pages);

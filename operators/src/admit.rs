@@ -52,7 +52,7 @@ pub fn read(batch: Batch<Words>, vocabulary: &mut Vocabulary, admission: &Admiss
     let known = vocabulary.len();
     let mut encoded = Encoded::default();
     if !words.entry.held_out {
-        encoded = vocabulary.read(words.keys, words.surfaces.iter().flatten(), admission);
+        encoded = vocabulary.read(words.keys, words.distinct(), admission);
         encoded.ids.push(DOCUMENT);
     }
     let Encoded { ids, spelled, admitted: new, numbers } = encoded;
@@ -62,5 +62,7 @@ pub fn read(batch: Batch<Words>, vocabulary: &mut Vocabulary, admission: &Admiss
         words.rows(new.into_iter()),
     );
     drop(words);
+    // The dictionary's numbers have served: what comes after keeps words for long, and writes them down.
+    let batch = Batch::from_rows(batch.route, Words::without_numbers(batch.rows()));
     Reading { words: batch, ids: UInt32Array::from(ids), spelled, admitted, numbers }
 }

@@ -10,13 +10,15 @@ mod dictionary;
 mod lattice;
 mod lexicon;
 mod line;
+mod word;
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
-use self::lattice::Lattice;
+use self::lattice::{Cut, Lattice};
 pub use self::{
     dictionary::{Dictionary, DictionaryError},
     line::LONGEST,
+    word::{Memo, Word},
 };
 
 /// What the lattice keeps allocated from one line to the next, in characters: beyond the lines of
@@ -27,38 +29,40 @@ const KEPT: usize = 4096;
 pub struct Analyzer {
     dictionary: Arc<Dictionary>,
     lattice: Lattice,
-    // Where the words of the line at hand start, in bytes.
-    starts: Vec<usize>,
+    // The words of the line at hand.
+    cuts: Vec<Cut>,
 }
 
 impl Analyzer {
     /// An analyzer over a dictionary.
     pub fn new(dictionary: Arc<Dictionary>) -> Self {
-        Self { dictionary, lattice: Lattice::default(), starts: Vec::new() }
+        Self { dictionary, lattice: Lattice::default(), cuts: Vec::new() }
     }
 
     /// Hands the words of `text` to `word`, in order; joined, they are `text`.
-    pub fn words<'t>(&mut self, text: &'t str, mut word: impl FnMut(&'t str)) {
+    pub fn words<'t>(&mut self, text: &'t str, mut word: impl FnMut(Word<'t>)) {
         for line in text.split_inclusive('\n') {
             let content = line.strip_suffix('\n').unwrap_or(line);
             for piece in line::pieces(content) {
                 self.analyze(piece);
-                for surface in line::spans(piece, self.starts.iter().copied()) {
+                let starts = self.cuts.iter().map(|cut| cut.start);
+                let numbers = self.cuts.iter().map(|cut| cut.number).chain(iter::repeat(None));
+                for (surface, number) in line::spans(piece, starts).zip(numbers) {
                     if line::is_blank(surface) {
-                        line::characters(surface).for_each(&mut word);
+                        line::characters(surface).map(Word::from).for_each(&mut word);
                     } else {
-                        word(surface);
+                        word(Word { surface, number });
                     }
                 }
             }
             if content.len() < line.len() {
-                word(&line[content.len()..]);
+                word(Word::from(&line[content.len()..]));
             }
         }
     }
 
     fn analyze(&mut self, piece: &str) {
-        self.lattice.cut(&self.dictionary.lexicon, piece, &mut self.starts);
+        self.lattice.cut(&self.dictionary.lexicon, piece, &mut self.cuts);
         self.lattice.shrink_to(KEPT);
     }
 }

@@ -16,6 +16,7 @@ use timely::{
 
 use crate::{
     Batches,
+    analyzer::Memo,
     batch::{Batch, Builder},
     record::Words,
     vectors::Vectors,
@@ -41,12 +42,13 @@ pub trait Embed<'scope> {
 impl<'scope> Embed<'scope> for Batches<'scope, Words> {
     fn embed(self, vectors: Option<&Arc<Vectors>>) -> Batches<'scope, Words> {
         let Some(vectors) = vectors.map(Arc::clone) else { return self };
+        let mut embedder = Embedder::new(vectors);
         self.unary::<Builder<Words>, _, _, _>(Pipeline, "Embed", move |_, _| {
             move |input, output| {
                 input.for_each(|epoch, words| {
                     let mut session = output.session(&epoch);
                     for batch in words.drain() {
-                        let rows = embedded(batch.rows(), &vectors);
+                        let rows = embedder.embed(batch.rows());
                         session.give(Batch::from_rows(batch.route, rows));
                     }
                 });
@@ -55,11 +57,23 @@ impl<'scope> Embed<'scope> for Batches<'scope, Words> {
     }
 }
 
-/// The rows of a batch of words with the vectors beside them.
-pub fn embedded(words: &RecordBatch, vectors: &Vectors) -> RecordBatch {
-    let surfaces = Words::surfaces(words).iter();
-    let surfaces = surfaces.map(|surface| surface.expect("every word has a surface"));
-    Words::with_vectors(words, vectors.rows(surfaces))
+/// The stage's engine: the vectors, and where those of the dictionary's words are.
+pub struct Embedder {
+    vectors: Arc<Vectors>,
+    memo: Memo,
+}
+
+impl Embedder {
+    /// An embedder for words that were cut by one dictionary.
+    pub fn new(vectors: Arc<Vectors>) -> Self {
+        Self { vectors, memo: Memo::default() }
+    }
+
+    /// The rows of a batch of words with the vectors beside them.
+    pub fn embed(&mut self, words: &RecordBatch) -> RecordBatch {
+        let rows = self.vectors.rows(Words::distinct(words), &mut self.memo);
+        Words::with_vectors(words, rows)
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +111,7 @@ mod tests {
             characters: 0,
             keys: &[0],
             surfaces: surfaces.iter().copied().map(Some).collect(),
+            numbers: None,
             vectors: None,
         }
     }
@@ -134,7 +149,6 @@ mod tests {
 
     #[test]
     fn batches_share_one_table_and_those_that_are_sent_or_written_need_none() {
-        let vectors = vectors();
         let rows = |batch: &RecordBatch| -> Rows {
             let lists = batch.column_by_name("vectors").unwrap().as_list::<i32>();
             lists.values().as_dictionary().clone()
@@ -142,7 +156,8 @@ mod tests {
         let components = |table: &dyn Array| -> Vec<Option<f32>> {
             table.as_fixed_size_list().values().as_primitive::<Float32Type>().iter().collect()
         };
-        let batches = [embedded(batch().rows(), &vectors), embedded(batch().rows(), &vectors)];
+        let mut embedder = Embedder::new(vectors());
+        let batches = [embedder.embed(batch().rows()), embedder.embed(batch().rows())];
         let start = |batch| {
             rows(batch).values().as_fixed_size_list().values().to_data().buffers()[0].as_ptr()
         };
@@ -163,10 +178,10 @@ mod tests {
 
     #[test]
     fn vectors_come_over_the_wire() {
-        let vectors = vectors();
+        let mut embedder = Embedder::new(vectors());
         let mut sent = Container::<Words>::default();
         for batch in [batch(), Batch::of(0, [row(&["雪"])]), Batch::of(0, [row(&[])])] {
-            sent.push_into(Batch::from_rows(batch.route, embedded(batch.rows(), &vectors)));
+            sent.push_into(Batch::from_rows(batch.route, embedder.embed(batch.rows())));
         }
         let mut wire = Vec::new();
         sent.into_bytes(&mut wire);
@@ -186,7 +201,7 @@ mod tests {
     #[test]
     fn a_batch_without_words_has_no_vectors() {
         let empty = Batch::<Words>::of(0, [row(&[])]);
-        let rows = embedded(empty.rows(), &vectors());
+        let rows = Embedder::new(vectors()).embed(empty.rows());
         assert_eq!(rows.column_by_name("vectors").unwrap().as_list::<i32>().values().len(), 0);
     }
 

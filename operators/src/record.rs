@@ -23,7 +23,7 @@ pub use reading::{
 };
 pub use reject::{Reject, RejectRow, Stage};
 pub use rows::Rows;
-pub use words::{Words, WordsRow};
+pub use words::{Tokens, Words, WordsRow};
 
 /// A kind of record: its columns, and how a row is read from them and written into them.
 pub trait Record: 'static {

@@ -7,7 +7,6 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use arrow_array::RecordBatch;
 use rustc_hash::FxHashMap;
 use timely::{
     container::DrainContainer,
@@ -18,7 +17,7 @@ use crate::{
     Batches,
     analyzer::{Analyzer, Dictionary},
     batch::{Batch, Builder},
-    record::{Document, Words},
+    record::{Document, Tokens, Words},
 };
 
 /// Extension trait for streams of documents.
@@ -68,15 +67,6 @@ pub struct Tokenizer {
     analyzer: Analyzer,
 }
 
-/// A document's words: its text as keys, and each distinct word once.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Tokens<'t> {
-    /// One key a word: the place of the word in `surfaces`.
-    pub keys: Vec<u32>,
-    /// Each distinct word, in order of first appearance.
-    pub surfaces: Vec<&'t str>,
-}
-
 impl Tokenizer {
     /// A tokenizer over a dictionary.
     pub fn new(dictionary: Arc<Dictionary>) -> Self {
@@ -85,32 +75,30 @@ impl Tokenizer {
 
     /// The words of a batch of documents.
     pub fn tokenize(&mut self, documents: &Batch<Document>) -> Batch<Words> {
-        let words: Vec<_> = documents.iter().map(|document| self.tokens(document.text)).collect();
-        Batch::from_rows(documents.route, columns(documents.rows(), &words))
+        let words = documents.iter().map(|document| self.tokens(document.text)).collect();
+        Batch::from_rows(documents.route, Words::of_documents(documents.rows(), words))
     }
 
     /// The words of a text.
     pub fn tokens<'t>(&mut self, text: &'t str) -> Tokens<'t> {
         let mut tokens = Tokens::default();
-        // Made anew for each document: it borrows the text, and a document is long beside it.
-        let mut numbers: FxHashMap<&str, u32> = FxHashMap::default();
+        // The keys of words that the dictionary has, by number, and of others. Made anew for each
+        // document: they borrow its text, and it is long beside them.
+        let mut known: FxHashMap<u32, u32> = FxHashMap::default();
+        let mut others: FxHashMap<&str, u32> = FxHashMap::default();
         self.analyzer.words(text, |word| {
-            let next = u32::try_from(tokens.surfaces.len()).expect("fewer words than characters");
-            let key = *numbers.entry(word).or_insert(next);
+            let next = u32::try_from(tokens.distinct.len()).expect("fewer words than characters");
+            let key = *match word.number {
+                Some(number) => known.entry(number).or_insert(next),
+                None => others.entry(word.surface).or_insert(next),
+            };
             if key == next {
-                tokens.surfaces.push(word);
+                tokens.distinct.push(word);
             }
             tokens.keys.push(key);
         });
         tokens
     }
-}
-
-fn columns(documents: &RecordBatch, words: &[Tokens<'_>]) -> RecordBatch {
-    Words::of_documents(
-        documents,
-        words.iter().map(|tokens| (&tokens.keys[..], tokens.surfaces.iter().copied())),
-    )
 }
 
 #[cfg(test)]
@@ -138,7 +126,8 @@ mod tests {
     fn a_word_has_one_key_and_keys_count_up_as_words_appear() {
         let mut tokenizer = Tokenizer::new(dictionary());
         let tokens = tokenizer.tokens("雨、雨。\n雨");
-        assert_eq!(tokens.surfaces, ["雨", "、", "。", "\n"]);
+        let surfaces: Vec<_> = tokens.distinct.iter().map(|word| word.surface).collect();
+        assert_eq!(surfaces, ["雨", "、", "。", "\n"]);
         assert_eq!(tokens.keys, [0, 1, 0, 2, 3, 0]);
         assert_eq!(tokenizer.tokens(""), Tokens::default());
         // The second document starts from zero again.
@@ -149,6 +138,7 @@ mod tests {
     fn batches_keep_their_time_their_route_and_what_their_documents_came_from() {
         let texts = ["雨が降る。\n", "", "　雪　が降る。\n"];
         let dictionary = dictionary();
+        let knows = Arc::clone(&dictionary);
         let captured = timely::example(move |scope| {
             let batch = Batch::of(7, (0..).zip(texts).map(|(n, text)| document(n, text)));
             std::iter::once(batch).to_stream(scope).tokenize(&dictionary).capture()
@@ -171,6 +161,8 @@ mod tests {
             assert_eq!((&row.entry, row.content), (&before.entry, before.content));
             assert_eq!((row.fingerprint, row.characters), (before.fingerprint, before.characters));
             assert!(row.vectors.is_none());
+            let again = Tokenizer::new(Arc::clone(&knows)).tokens(text).distinct;
+            assert!(row.distinct().eq(again));
         }
     }
 }

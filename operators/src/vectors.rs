@@ -24,7 +24,10 @@ use thiserror::Error;
 
 pub use self::{format::Format, write::write};
 use self::{library::Library, plain::Table};
-use crate::record::Rows;
+use crate::{
+    analyzer::{Memo, Word},
+    record::Rows,
+};
 
 /// A table of word vectors. Read-only: one serves all workers.
 pub struct Vectors {
@@ -166,11 +169,12 @@ impl Vectors {
         }
     }
 
-    /// The vectors of `words`, one (or null) for each.
-    pub fn rows<'a>(&self, words: impl Iterator<Item = &'a str>) -> Rows {
+    /// The vectors of `words`, one (or null) for each. `memo` is kept for these vectors, and for the
+    /// dictionary that has cut the words.
+    pub fn rows<'a>(&self, words: impl Iterator<Item = Word<'a>>, memo: &mut Memo) -> Rows {
         match &self.store {
-            Store::Table(table) => table.rows(words),
-            Store::Library(library) => library.rows(words),
+            Store::Table(table) => table.rows(words, memo),
+            Store::Library(library) => library.rows(words.map(|word| word.surface)),
         }
     }
 

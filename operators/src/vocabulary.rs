@@ -18,6 +18,8 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 pub use transcript::Transcript;
 
+use crate::analyzer::{Memo, Word};
+
 /// The id that stands between documents.
 pub const DOCUMENT: u32 = 0;
 /// The id of byte 0.
@@ -43,18 +45,20 @@ pub struct Vocabulary {
     // Words that are in the table, and those that were only counted yet, numbered as they came.
     numbers: FxHashMap<Box<str>, u32>,
     // What is known of each, by number.
-    words: Vec<Word>,
+    words: Vec<Known>,
+    // The numbers of the dictionary's words.
+    memo: Memo,
 }
 
 /// What is known of a word: looked up once for each distinct word of a document.
 #[derive(Clone, Copy, Debug, Default)]
-struct Word {
+struct Known {
     // Never that of a document's end, which is 0.
     id: Option<NonZeroU32>,
     count: u64,
 }
 
-impl Word {
+impl Known {
     fn id(self) -> Option<u32> {
         self.id.map(NonZeroU32::get)
     }
@@ -124,7 +128,7 @@ impl Vocabulary {
         self.word(surface)?.id()
     }
 
-    fn word(&self, surface: &str) -> Option<Word> {
+    fn word(&self, surface: &str) -> Option<Known> {
         self.numbers.get(surface).map(|&number| self.words[number as usize])
     }
 
@@ -158,7 +162,7 @@ impl Vocabulary {
         }
         let number = u32::try_from(self.words.len()).expect("fewer words than memory has room for");
         self.numbers.insert(surface.into(), number);
-        self.words.push(Word::default());
+        self.words.push(Known::default());
         number
     }
 
@@ -168,17 +172,16 @@ impl Vocabulary {
     pub fn read<'a>(
         &mut self,
         keys: &[u32],
-        distinct: impl Iterator<Item = &'a str> + Clone,
+        distinct: impl Iterator<Item = Word<'a>> + Clone,
         admission: &Admission,
     ) -> Encoded {
-        let mut times = vec![0; distinct.clone().count()];
-        for key in keys {
-            times[*key as usize] += 1;
-        }
+        let times = times(keys, distinct.clone().count());
         let mut ids = Vec::with_capacity(times.len());
         let (mut admitted, mut numbers) = (Vec::new(), Vec::with_capacity(times.len()));
-        for (key, (surface, times)) in distinct.clone().zip(times).enumerate() {
-            let (next, number) = (self.len(), self.number(surface));
+        let mut memo = std::mem::take(&mut self.memo);
+        for (key, (word, times)) in distinct.clone().zip(times).enumerate() {
+            let (next, surface) = (self.len(), word.surface);
+            let number = memo.find(word, |surface| self.number(surface));
             numbers.push(number);
             let word = &mut self.words[number as usize];
             word.count += times;
@@ -192,23 +195,24 @@ impl Vocabulary {
             }
             ids.push(id);
         }
+        self.memo = memo;
         // Only words bring words into the table so far, so those ids hold for the whole document.
         let mut needed = Vec::new();
         // The keys of those that are words of this document as well.
         let mut alone = FxHashMap::default();
         let mut spellings = Spellings::default();
-        for (key, (surface, id)) in distinct.zip(ids).enumerate() {
-            spellings.add(|ids| match id {
-                Some(id) => ids.push(id),
+        for (key, (Word { surface, .. }, id)) in distinct.zip(ids).enumerate() {
+            match id {
+                Some(id) => spellings.add(id),
                 None => {
                     let mut characters = surface.chars();
                     if let (Some(character), None) = (characters.next(), characters.next()) {
                         alone.insert(character, key);
                     }
                     needed.extend(surface.chars());
-                    self.spell_into(surface, self.len(), ids);
+                    spellings.spell(|ids| self.spell_into(surface, self.len(), ids));
                 }
-            });
+            }
         }
         for character in needed {
             let next = self.len();
@@ -235,8 +239,8 @@ impl Vocabulary {
                 assert_eq!(own, number, "both vocabularies knew the same");
             }
         }
-        for &key in keys {
-            self.words[numbers[key as usize] as usize].count += 1;
+        for (&number, times) in numbers.iter().zip(times(keys, numbers.len())) {
+            self.words[number as usize].count += times;
         }
         for surface in admitted {
             self.append(surface);
@@ -253,10 +257,10 @@ impl Vocabulary {
     ) -> Encoded {
         let mut spellings = Spellings::default();
         for surface in distinct {
-            spellings.add(|ids| match self.id(surface).filter(|id| *id < rows) {
-                Some(id) => ids.push(id),
-                None => self.spell_into(surface, rows, ids),
-            });
+            match self.id(surface).filter(|id| *id < rows) {
+                Some(id) => spellings.add(id),
+                None => spellings.spell(|ids| self.spell_into(surface, rows, ids)),
+            }
         }
         spellings.join(keys)
     }
@@ -332,28 +336,55 @@ fn numbered(id: u32) -> NonZeroU32 {
     NonZeroU32::new(id).expect("surfaces come after what has the id 0")
 }
 
-/// How each distinct word of a document is written, all in one list.
+/// How often each of so many distinct words comes.
+fn times(keys: &[u32], distinct: usize) -> Vec<u64> {
+    let mut times = vec![0; distinct];
+    for key in keys {
+        times[*key as usize] += 1;
+    }
+    times
+}
+
+/// How each distinct word of a document is written.
 #[derive(Default)]
 struct Spellings {
+    words: Vec<Spelling>,
+    // Of all words that are spelled, one after the other.
     ids: Vec<u32>,
-    places: Vec<Range<usize>>,
+}
+
+/// How a word is written.
+enum Spelling {
+    Whole(u32),
+    /// By these of the ids.
+    Parts(Range<u32>),
 }
 
 impl Spellings {
-    /// Adds the next word, which `write` writes.
-    fn add(&mut self, write: impl FnOnce(&mut Vec<u32>)) {
-        let start = self.ids.len();
+    /// Adds the next word, which has this id.
+    fn add(&mut self, id: u32) {
+        self.words.push(Spelling::Whole(id));
+    }
+
+    /// Adds the next word, which `write` spells.
+    fn spell(&mut self, write: impl FnOnce(&mut Vec<u32>)) {
+        let start = self.ids.len() as u32;
         write(&mut self.ids);
-        self.places.push(start..self.ids.len());
+        self.words.push(Spelling::Parts(start..self.ids.len() as u32));
     }
 
     /// The words that `keys` point to.
     fn join(&self, keys: &[u32]) -> Encoded {
         let mut encoded = Encoded { ids: Vec::with_capacity(keys.len()), ..Encoded::default() };
         for key in keys {
-            let spelling = &self.ids[self.places[*key as usize].clone()];
-            encoded.spelled += u64::from(spelling.len() != 1);
-            encoded.ids.extend_from_slice(spelling);
+            match &self.words[*key as usize] {
+                Spelling::Whole(id) => encoded.ids.push(*id),
+                Spelling::Parts(Range { start, end }) => {
+                    let parts = &self.ids[*start as usize..*end as usize];
+                    encoded.spelled += u64::from(parts.len() != 1);
+                    encoded.ids.extend_from_slice(parts);
+                }
+            }
         }
         encoded
     }

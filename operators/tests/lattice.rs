@@ -45,7 +45,7 @@ impl Cutters {
         let (mut ours, mut place) = (Vec::new(), 0);
         self.ours.words(line, |word| {
             ours.push(place);
-            place += word.len();
+            place += word.surface.len();
         });
         assert_eq!(ours, reference, "where the words of {line:?} begin");
     }

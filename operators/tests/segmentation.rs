@@ -22,8 +22,8 @@ fn analyzer() -> Analyzer {
 fn wakati(analyzer: &mut Analyzer, line: &str) -> String {
     let mut words = Vec::new();
     analyzer.words(line, |word| {
-        if !matches!(word, " " | "\t" | "\u{b}") {
-            words.push(word);
+        if !matches!(word.surface, " " | "\t" | "\u{b}") {
+            words.push(word.surface);
         }
     });
     words.join(" ")

@@ -35,6 +35,7 @@ fn document(sequence: u64) -> Batch<Words> {
         characters: 10,
         keys: &keys,
         surfaces: surfaces.into(),
+        numbers: None,
         vectors: None,
     };
     Batch::of(0, [row])

@@ -26,7 +26,7 @@ impl Doctor {
         let words = dictionary.as_ref().ok().map(|dictionary| {
             let mut words = Vec::new();
             Analyzer::new(dictionary.clone())
-                .words("小川がせせらぐ。", |word| words.push(word));
+                .words("小川がせせらぐ。", |word| words.push(word.surface));
             words.join("|")
         });
         if self.json {

@@ -37,7 +37,15 @@ pub(super) struct Lattice {
     now: u64,
 }
 
-/// A word of the text: on the cheapest path to its end.
+/// A word of the text, as it is cut.
+pub(super) struct Cut {
+    /// Where it begins, in bytes.
+    pub start: usize,
+    /// Its number in the lexicon, if that has it.
+    pub number: Option<u32>,
+}
+
+/// A word that the text may have: on the cheapest path to its end.
 struct Node {
     cost: i32,
     right: u16,
@@ -70,9 +78,9 @@ fn rank(cost: i32, node: u32) -> Rank {
 }
 
 impl Lattice {
-    /// Writes to `starts` where the words of `text` begin, in bytes.
-    pub fn cut(&mut self, lexicon: &Lexicon, text: &str, starts: &mut Vec<usize>) {
-        starts.clear();
+    /// Writes the words of `text` to `cuts`.
+    pub fn cut(&mut self, lexicon: &Lexicon, text: &str, cuts: &mut Vec<Cut>) {
+        cuts.clear();
         self.prepare(lexicon, text);
         let length = self.characters.len();
         let words = std::mem::take(&mut self.found);
@@ -103,13 +111,14 @@ impl Lattice {
         }
         self.arrive(length);
         // And ends before a word whose id is 0.
-        let mut node = self.best(lexicon, 0) as u32;
+        let (mut node, mut end) = (self.best(lexicon, 0) as u32, length as u32);
         while node != 0 {
             let Node { start, previous, .. } = self.nodes[node as usize];
-            starts.push(self.offsets[start as usize] as usize);
-            node = previous;
+            let number = self.found.number(start as usize, end - start);
+            cuts.push(Cut { start: self.offsets[start as usize] as usize, number });
+            (node, end) = (previous, start);
         }
-        starts.reverse();
+        cuts.reverse();
     }
 
     /// Lets go of memory beyond what a text of `characters` needs.

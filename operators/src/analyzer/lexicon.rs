@@ -92,6 +92,8 @@ pub(super) struct Found {
 /// A word at a place.
 pub(super) struct Word {
     pub length: u32,
+    // The node that it ends at, which no other word does.
+    node: u32,
     entries: Entries,
     // The next shorter one.
     before: u32,
@@ -114,6 +116,15 @@ impl Found {
     /// The next shorter word at the place of `word`.
     pub fn shorter(&self, word: &Word) -> Option<&Word> {
         self.words.get(word.before as usize)
+    }
+
+    /// The number of the word of this length at a place, if it is one.
+    pub fn number(&self, place: usize, length: u32) -> Option<u32> {
+        let mut word = self.longest(place)?;
+        while word.length > length {
+            word = self.shorter(word)?;
+        }
+        (word.length == length).then_some(word.node)
     }
 
     /// Lets go of memory beyond what a text of `characters` needs.
@@ -257,7 +268,8 @@ impl Lexicon {
                 if !matches!(node.word, Entries::None) {
                     let longer = words.len() as u32;
                     let before = std::mem::replace(&mut last[place as usize], longer);
-                    words.push(Word { length: length as u32, entries: node.word, before });
+                    let length = length as u32;
+                    words.push(Word { length, node: child, entries: node.word, before });
                 }
                 if node.base & LEAF == 0 {
                     walks[going] = Walk { place, at: child, base: node.base };

@@ -11,7 +11,7 @@ static DICTIONARY: LazyLock<Arc<Dictionary>> =
 
 fn words(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
-    Analyzer::new(Arc::clone(&DICTIONARY)).words(text, |word| words.push(word));
+    Analyzer::new(Arc::clone(&DICTIONARY)).words(text, |word| words.push(word.surface));
     words
 }
 
@@ -45,7 +45,7 @@ fn an_analyzer_keeps_nothing_of_the_text_before() {
     let text = "新しい朝が来た。希望の朝だ。";
     analyzer.words(&"長い行、".repeat(30_000), |_| {});
     let mut again = Vec::new();
-    analyzer.words(text, |word| again.push(word));
+    analyzer.words(text, |word| again.push(word.surface));
     assert_eq!(again, words(text));
 }
 
@@ -57,6 +57,28 @@ fn lines_of_any_length_are_lossless() {
         lossless(&unit.repeat(70_000));
     }
     lossless(&"雨が降る。風が吹く、".repeat(20_000));
+}
+
+/// What the numbers are for: to stand for the letters.
+fn numbered_by_its_letters(text: &str) {
+    let mut words = Vec::new();
+    Analyzer::new(Arc::clone(&DICTIONARY)).words(text, |word| words.push(word));
+    for word in &words {
+        for other in &words {
+            let (alike, equal) = (word.number == other.number, word.surface == other.surface);
+            assert!(alike == equal || (!equal && word.number.is_none()), "{word:?} and {other:?}");
+        }
+    }
+}
+
+#[test]
+fn a_word_of_the_dictionary_has_a_number() {
+    let mut numbers = Vec::new();
+    Analyzer::new(Arc::clone(&DICTIONARY))
+        .words("雨だ\n\u{3000}雨 ヌメヌメ丸", |word| numbers.push(word.number));
+    let [rain, is, None, None, again, None, ..] = numbers[..] else { panic!("{numbers:?}") };
+    assert!(rain.is_some() && is.is_some() && rain != is && rain == again, "{numbers:?}");
+    numbered_by_its_letters("雨が降る。雨の日のアメリカ、アメリカの雨はア、メ、リ、カと降る。");
 }
 
 #[test]
@@ -118,5 +140,6 @@ proptest! {
         text in "([ぁ-ん]|[ァ-ヶ]|[一-龠]|[ａ-ｚ０-９]|[a-z0-9 ]|[。、「」…―〜々〇]|[\u{3000}\t\r\n\0\u{b}\u{c}Ð]|[\u{3099}\u{200d}\u{fe0f}]|[😀-😿]|[𠀀-𠀿]){0,80}"
     ) {
         lossless(&text);
+        numbered_by_its_letters(&text);
     }
 }

@@ -172,7 +172,10 @@ fn with_vectors(batch: &RecordBatch, vectors: ArrayRef) -> RecordBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vectors::{Format, Vectors};
+    use crate::{
+        analyzer::{Memo, Word},
+        vectors::{Format, Vectors},
+    };
 
     #[test]
     fn what_is_kept_comes_back() {
@@ -181,7 +184,8 @@ mod tests {
         std::fs::write(&file, "雨 1 2\n。 -3 0.5\n").unwrap();
         let vectors = Vectors::open(&file, Format::Glove).unwrap();
         let words = || [("。", vec![7]), ("雪", vec![]), ("雨", vec![1, 2])];
-        for rows in [None, Some(vectors.rows(words().iter().map(|(surface, _)| *surface)))] {
+        let distinct = words().map(|(surface, _)| Word::from(surface)).into_iter();
+        for rows in [None, Some(vectors.rows(distinct, &mut Memo::default()))] {
             let batch = encode_admitted(words(), rows.clone());
             let kept = admitted_kept(&admitted_to_keep(&batch)).unwrap();
             assert!(admitted(&kept).eq(admitted(&batch)));

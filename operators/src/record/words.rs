@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow_array::{
     Array, ArrayRef, ListArray, RecordBatch, StringArray, UInt32Array, UInt64Array,
-    builder::{ListBuilder, StringBuilder, UInt32Builder},
+    builder::{ListBuilder, StringBuilder},
     cast::AsArray,
 };
 use arrow_buffer::OffsetBuffer;
@@ -18,6 +18,7 @@ use super::{
     page::content_at,
     rows::{Rows, vector_at, without_others, written_out},
 };
+use crate::analyzer::Word;
 
 /// The words of a document, and after `embed` their vectors.
 pub struct Words;
@@ -37,6 +38,9 @@ pub struct WordsRow<'a> {
     pub keys: &'a [u32],
     /// Each distinct word once, in order of first appearance.
     pub surfaces: StringArray,
+    /// The number of each distinct word in the dictionary that has cut the text, null where it lacks the
+    /// word; `None` behind the weir, where it has served.
+    pub numbers: Option<UInt32Array>,
     /// The vector of each distinct word, null where the vectors lack it; `None` before `embed`
     /// and in jobs without vectors.
     pub vectors: Option<Rows>,
@@ -50,78 +54,130 @@ fn list_item(data_type: DataType) -> FieldRef {
 fn fields() -> Vec<Field> {
     let mut fields = document_fields();
     fields.push(Field::new("keys", DataType::List(list_item(DataType::UInt32)), false));
-    fields.push(Field::new("surfaces", DataType::List(list_item(DataType::Utf8)), false));
+    fields.push(Field::new(SURFACES, DataType::List(list_item(DataType::Utf8)), false));
     fields
 }
 
+/// A document's words: its text as keys, and each distinct word once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Tokens<'t> {
+    /// One key a word: the place of the word in `distinct`.
+    pub keys: Vec<u32>,
+    /// Each distinct word, in order of first appearance.
+    pub distinct: Vec<Word<'t>>,
+}
+
 impl Words {
-    /// The words of the documents in `documents`, which is taken over without its text: for each
-    /// document its keys and its distinct surfaces.
-    pub fn of_documents<'a, S>(
-        documents: &RecordBatch,
-        words: impl IntoIterator<Item = (&'a [u32], S)>,
-    ) -> RecordBatch
-    where
-        S: IntoIterator<Item = &'a str>,
-    {
-        assert!(Document::matches(&documents.schema()), "words are made of documents");
-        let mut keys = ListBuilder::new(UInt32Builder::new());
-        let mut surfaces = ListBuilder::new(StringBuilder::new());
-        for (of_document, distinct) in words {
-            keys.values().append_slice(of_document);
-            keys.append(true);
-            for surface in distinct {
-                surfaces.values().append_value(surface);
-            }
-            surfaces.append(true);
-        }
-        let mut columns = documents.columns()[..document_fields().len()].to_vec();
-        columns.push(Arc::new(keys.finish()));
-        columns.push(Arc::new(surfaces.finish()));
-        RecordBatch::try_new(Self::schema(), columns).expect("one list of words a document")
+    /// The words of the documents in `documents`, which is taken over without its text.
+    pub fn of_documents(documents: &RecordBatch, words: Vec<Tokens<'_>>) -> RecordBatch {
+        let distinct = words.iter().flat_map(|tokens| &tokens.distinct);
+        let numbers: UInt32Array = distinct.map(|word| word.number).collect();
+        beside_surfaces(&without_numbers(documents, words), NUMBERS, Arc::new(numbers))
     }
 
-    /// Every distinct surface in the batch, document after document: what `with_vectors` wants a
+    /// Every distinct word in the batch, document after document: what `with_vectors` wants a
     /// vector (or null) for, in this order.
-    pub fn surfaces(batch: &RecordBatch) -> &StringArray {
-        column::<ListArray>(batch, "surfaces").values().as_string()
+    pub fn distinct(batch: &RecordBatch) -> impl Iterator<Item = Word<'_>> + Clone {
+        distinct(
+            column::<ListArray>(batch, SURFACES).values().as_string(),
+            beside(batch, NUMBERS).map(|numbers| numbers.values().as_primitive()),
+        )
     }
 
-    /// The same documents with `vectors` beside them, one (or null) for each of `surfaces`.
+    /// The same documents with `vectors` beside them, one (or null) for each distinct word.
     pub fn with_vectors(batch: &RecordBatch, vectors: Rows) -> RecordBatch {
-        beside_surfaces(batch, Arc::new(vectors))
+        beside_surfaces(batch, VECTORS, Arc::new(vectors))
     }
 
     /// The same documents without their vectors.
     pub fn without_vectors(batch: &RecordBatch) -> RecordBatch {
-        let own = fields().len();
-        batch.project(&(0..own).collect::<Vec<_>>()).expect("the first columns are there")
+        without(batch, VECTORS)
+    }
+
+    /// The same documents without the numbers that their words have in the dictionary.
+    pub fn without_numbers(batch: &RecordBatch) -> RecordBatch {
+        without(batch, NUMBERS)
     }
 
     /// The same documents, each vector written out where it is meant: as a list of numbers, for
     /// readers that should not need the table.
     pub fn written_out(batch: &RecordBatch) -> RecordBatch {
-        rows(batch).map_or(batch.clone(), |rows| beside_surfaces(batch, written_out(rows)))
+        match rows(batch) {
+            Some(rows) => beside_surfaces(&without(batch, VECTORS), VECTORS, written_out(rows)),
+            None => batch.clone(),
+        }
     }
 }
 
-/// The documents in `batch` with `vectors` as their last column.
-fn beside_surfaces(batch: &RecordBatch, vectors: ArrayRef) -> RecordBatch {
-    let surfaces = column::<ListArray>(batch, "surfaces");
-    assert_eq!(surfaces.values().len(), vectors.len(), "one vector a surface");
-    let item = list_item(vectors.data_type().clone());
-    let vectors = ListArray::new(item, surfaces.offsets().clone(), vectors, None);
-    let mut fields = fields();
-    fields.push(Field::new("vectors", vectors.data_type().clone(), false));
-    let mut columns = batch.columns()[..fields.len() - 1].to_vec();
-    columns.push(Arc::new(vectors));
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("equal lengths")
+const SURFACES: &str = "surfaces";
+// What may stand beside each distinct word.
+const NUMBERS: &str = "numbers";
+const VECTORS: &str = "vectors";
+
+fn without_numbers(documents: &RecordBatch, words: Vec<Tokens<'_>>) -> RecordBatch {
+    assert!(Document::matches(&documents.schema()), "words are made of documents");
+    let lengths = words.iter().map(|tokens| tokens.keys.len());
+    let key_offsets = OffsetBuffer::from_lengths(lengths);
+    let mut surfaces = ListBuilder::new(StringBuilder::new());
+    let mut keys = Vec::new();
+    for mut tokens in words {
+        // Nearly always a batch has one document: then nothing is copied.
+        if keys.is_empty() {
+            keys = tokens.keys;
+        } else {
+            keys.append(&mut tokens.keys);
+        }
+        for word in tokens.distinct {
+            surfaces.values().append_value(word.surface);
+        }
+        surfaces.append(true);
+    }
+    let keys = Arc::new(UInt32Array::from(keys));
+    let mut columns = documents.columns()[..document_fields().len()].to_vec();
+    columns.push(Arc::new(ListArray::new(list_item(DataType::UInt32), key_offsets, keys, None)));
+    columns.push(Arc::new(surfaces.finish()));
+    RecordBatch::try_new(Words::schema(), columns).expect("one list of words a document")
+}
+
+fn distinct<'a>(
+    surfaces: &'a StringArray,
+    numbers: Option<&'a UInt32Array>,
+) -> impl Iterator<Item = Word<'a>> + Clone {
+    (0..surfaces.len()).map(move |at| Word {
+        surface: surfaces.value(at),
+        number: numbers.filter(|numbers| numbers.is_valid(at)).map(|numbers| numbers.value(at)),
+    })
+}
+
+/// A column that stands beside the surfaces, if the batch has it.
+fn beside<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a ListArray> {
+    batch.column_by_name(name).map(|column| column.as_list())
+}
+
+/// The documents in `batch` with one more column beside the surfaces: a value for each of them.
+fn beside_surfaces(batch: &RecordBatch, name: &str, values: ArrayRef) -> RecordBatch {
+    let surfaces = column::<ListArray>(batch, SURFACES);
+    assert_eq!(surfaces.values().len(), values.len(), "one of the {name} a surface");
+    let item = list_item(values.data_type().clone());
+    let values = ListArray::new(item, surfaces.offsets().clone(), values, None);
+    let field = Arc::new(Field::new(name, values.data_type().clone(), false));
+    let fields: Vec<_> = batch.schema().fields().iter().cloned().chain([field]).collect();
+    let columns = batch.columns().iter().cloned().chain([Arc::new(values) as ArrayRef]);
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.collect()).expect("equal lengths")
+}
+
+/// The same without a column, if it is there.
+fn without(batch: &RecordBatch, name: &str) -> RecordBatch {
+    let mut batch = batch.clone();
+    if let Ok(at) = batch.schema().index_of(name) {
+        batch.remove_column(at);
+    }
+    batch
 }
 
 /// The vectors of every distinct surface in the batch, if it has any.
 fn rows(batch: &RecordBatch) -> Option<&Rows> {
-    let lists: &ListArray = batch.column_by_name("vectors")?.as_list();
-    Some(lists.values().as_dictionary())
+    beside(batch, VECTORS).map(|lists| lists.values().as_dictionary())
 }
 
 impl Record for Words {
@@ -137,7 +193,8 @@ impl Record for Words {
         let own = Self::schema();
         let (shared, rest) =
             schema.fields().split_at(own.fields().len().min(schema.fields().len()));
-        shared == own.fields().as_ref() && rest.iter().all(|field| field.name() == "vectors")
+        let may_be_beside = |name: &str| [NUMBERS, VECTORS].contains(&name);
+        shared == own.fields().as_ref() && rest.iter().all(|field| may_be_beside(field.name()))
     }
 
     fn encode<'a>(rows: impl Iterator<Item = WordsRow<'a>>) -> RecordBatch {
@@ -150,16 +207,17 @@ impl Record for Words {
             characters: row.characters,
             text: "",
         }));
-        Self::of_documents(
-            &documents,
-            rows.iter().map(|row| (row.keys, row.surfaces.iter().flatten().collect::<Vec<_>>())),
-        )
+        let words = rows.iter().map(|row| Tokens {
+            keys: row.keys.to_vec(),
+            distinct: row.distinct().collect(),
+        });
+        Self::of_documents(&documents, words.collect())
     }
 
     /// With a table that has only the rows which the batch means: the whole table is as long as
     /// the file that it was read from.
     fn to_send(batch: &RecordBatch) -> RecordBatch {
-        let sent = |rows| Self::with_vectors(batch, without_others(rows));
+        let sent = |rows| Self::with_vectors(&without(batch, VECTORS), without_others(rows));
         rows(batch).map_or(batch.clone(), sent)
     }
 
@@ -171,13 +229,12 @@ impl Record for Words {
         };
         let (start, length) = span(keys.offsets());
         let values: &UInt32Array = keys.values().as_primitive();
-        let vectors = batch.column_by_name("vectors").map(|column| {
-            let lists: &ListArray = column.as_list();
-            let (start, length) = span(lists.offsets());
-            lists.values().as_dictionary().slice(start, length)
-        });
-        let surfaces = column::<ListArray>(batch, "surfaces");
+        let surfaces = column::<ListArray>(batch, SURFACES);
         let (first, distinct) = span(surfaces.offsets());
+        // What stands beside the surfaces has their offsets.
+        let numbers = beside(batch, NUMBERS)
+            .map(|numbers| numbers.values().as_primitive().slice(first, distinct));
+        let vectors = rows(batch).map(|vectors| vectors.slice(first, distinct));
         WordsRow {
             entry: entry_at(batch, row),
             content: content_at(batch, row),
@@ -185,12 +242,18 @@ impl Record for Words {
             characters: column::<UInt64Array>(batch, "characters").value(row),
             keys: &values.values()[start..start + length],
             surfaces: surfaces.values().as_string::<i32>().slice(first, distinct),
+            numbers,
             vectors,
         }
     }
 }
 
 impl WordsRow<'_> {
+    /// Each distinct word, with the number that it has in the dictionary as far as that is known.
+    pub fn distinct(&self) -> impl Iterator<Item = Word<'_>> + Clone {
+        distinct(&self.surfaces, self.numbers.as_ref())
+    }
+
     /// The vector of the distinct surface numbered `key`, if the vectors have it.
     pub fn vector(&self, key: usize) -> Option<&[f32]> {
         vector_at(self.vectors.as_ref()?, key)

@@ -19,7 +19,10 @@ use super::{
     format::{BLANKS, Format, shape},
     table,
 };
-use crate::record::Rows;
+use crate::{
+    analyzer::{Memo, Word},
+    record::Rows,
+};
 
 /// Words and their vectors in memory.
 pub(super) struct Table {
@@ -38,8 +41,16 @@ impl Table {
         self.places.len()
     }
 
-    pub(super) fn rows<'a>(&self, words: impl Iterator<Item = &'a str>) -> Rows {
-        let keys = words.map(|word| self.places.get(word).copied()).collect();
+    pub(super) fn rows<'a>(
+        &self,
+        words: impl Iterator<Item = Word<'a>>,
+        memo: &mut Memo,
+    ) -> Rows {
+        // The place behind the last one is that of words that have none.
+        let none = self.places.len() as u32;
+        let place = |word: &str| self.places.get(word).copied().unwrap_or(none);
+        let keys = words.map(|word| Some(memo.find(word, place)).filter(|&row| row != none));
+        let keys = keys.collect();
         Rows::new(keys, Arc::new(self.vectors.clone()))
     }
 

@@ -16,6 +16,13 @@ fn keyed(words: &[String]) -> (Vec<u32>, Vec<String>) {
     (keys, distinct)
 }
 
+/// As a dictionary of the words that do not begin with あ numbers them.
+fn numbered(surface: &str) -> Word<'_> {
+    let digit = |character| character as u32 - 'あ' as u32 + 1;
+    let number = surface.chars().fold(0, |number, character| number * 8 + digit(character));
+    Word { surface, number: (!surface.starts_with('あ')).then_some(number) }
+}
+
 proptest! {
     #[test]
     fn every_text_comes_back_from_its_ids(
@@ -27,7 +34,7 @@ proptest! {
         let mut vocabulary = Vocabulary::default();
         for words in &documents {
             let (keys, distinct) = keyed(words);
-            let read = vocabulary.read(&keys, distinct.iter().map(|s| &**s), &admission);
+            let read = vocabulary.read(&keys, distinct.iter().map(|s| Word::from(&**s)), &admission);
             prop_assert_eq!(vocabulary.decode(&read.ids), words.concat());
             let characters = words.concat().chars().count() as u64;
             prop_assert_eq!(vocabulary.characters(&read.ids), characters);
@@ -38,6 +45,23 @@ proptest! {
             let (keys, distinct) = keyed(words);
             let encoded = Vocabulary::default().encode(&keys, distinct.iter().map(|s| &**s), SURFACES);
             prop_assert_eq!(vocabulary.decode(&encoded.ids), words.concat());
+        }
+    }
+
+    #[test]
+    fn what_the_dictionary_numbers_is_the_same_word(
+        documents in prop::collection::vec(prop::collection::vec("[あ-う]{1,3}", 0..20), 1..8),
+        limit in SURFACES..SURFACES + 40,
+        minimum_count in 1..4u64,
+    ) {
+        let admission = Admission { limit, minimum_count };
+        let (mut plain, mut by_number) = (Vocabulary::default(), Vocabulary::default());
+        for words in &documents {
+            let (keys, distinct) = keyed(words);
+            let distinct = || distinct.iter().map(|surface| &**surface);
+            let read = by_number.read(&keys, distinct().map(numbered), &admission);
+            prop_assert_eq!(read, plain.read(&keys, distinct().map(Word::from), &admission));
+            prop_assert_eq!(&by_number, &plain);
         }
     }
 
@@ -64,7 +88,7 @@ proptest! {
             let (keys, distinct) = keyed(words);
             let distinct = || distinct.iter().map(|surface| &**surface);
             let known = leader.surfaces().len();
-            let read = leader.read(&keys, distinct(), &admission);
+            let read = leader.read(&keys, distinct().map(Word::from), &admission);
             follower.follow(&keys, distinct(), &read.numbers, leader.surfaces().skip(known));
             prop_assert_eq!(&follower, &leader);
         }
@@ -79,7 +103,7 @@ proptest! {
         for words in &documents {
             let before: Vec<String> = vocabulary.surfaces().map(String::from).collect();
             let (keys, distinct) = keyed(words);
-            vocabulary.read(&keys, distinct.iter().map(|s| &**s), &admission);
+            vocabulary.read(&keys, distinct.iter().map(|s| Word::from(&**s)), &admission);
             let after: Vec<&str> = vocabulary.surfaces().take(before.len()).collect();
             prop_assert_eq!(before, after);
         }
@@ -93,7 +117,7 @@ fn a_word_enters_once_it_was_seen_often_enough() {
     // 小 is E5 B0 8F and 川 E5 B7 9D; then they are characters 257 and 258. With the third
     // sight 小川 is a word.
     let bytes = [0xE5, 0xB0, 0x8F, 0xE5, 0xB7, 0x9D].map(|byte| byte + 1);
-    let mut once = |keys: &[u32]| vocabulary.read(keys, ["小川"].into_iter(), &admission);
+    let mut once = |keys: &[u32]| vocabulary.read(keys, ["小川"].map(Word::from).into_iter(), &admission);
     let encoded = |ids: &[u32], spelled, admitted: &[Option<usize>]| Encoded {
         ids: ids.to_vec(),
         spelled,
@@ -106,7 +130,7 @@ fn a_word_enters_once_it_was_seen_often_enough() {
     assert_eq!(vocabulary.parts("小川", 259), [257, 258]);
     assert_eq!(vocabulary.parts("小", 257), [1 + 0xE5, 1 + 0xB0, 1 + 0x8F]);
     // A character that is a word of the document as well is told by that word's key.
-    let distinct = ["水車", "魚", "水"].into_iter();
+    let distinct = ["水車", "魚", "水"].map(Word::from).into_iter();
     let read = vocabulary.read(&[0, 1, 2], distinct, &admission);
     assert_eq!(vocabulary.surfaces().skip(3).collect::<Vec<_>>(), ["水", "車", "魚"]);
     assert_eq!(read.admitted, [Some(2), None, Some(1)]);

@@ -1,0 +1,65 @@
+//! A word of a text, and what can be remembered of words.
+
+use std::num::NonZeroU32;
+
+/// A word of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word<'t> {
+    /// Its letters.
+    pub surface: &'t str,
+    /// Its number, if the dictionary has it: wherever that dictionary finds these letters, it is the same.
+    pub number: Option<u32>,
+}
+
+/// A word that no dictionary was asked for.
+impl<'t> From<&'t str> for Word<'t> {
+    fn from(surface: &'t str) -> Self {
+        Self { surface, number: None }
+    }
+}
+
+/// Remembers what was looked up for the words of one dictionary, by their numbers there: nine words of
+/// ten have one, and to find it by its letters takes several times as long.
+#[derive(Clone, Debug, Default)]
+pub struct Memo {
+    // By number: one more than what was found.
+    found: Vec<Option<NonZeroU32>>,
+}
+
+impl Memo {
+    /// What `look_up` finds for a word: always the same, and less than the greatest number.
+    pub fn find(&mut self, word: Word<'_>, look_up: impl FnOnce(&str) -> u32) -> u32 {
+        let Some(number) = word.number else { return look_up(word.surface) };
+        let place = number as usize;
+        if let Some(Some(found)) = self.found.get(place) {
+            return found.get() - 1;
+        }
+        if place >= self.found.len() {
+            self.found.resize(place + 1, None);
+        }
+        let found = look_up(word.surface);
+        self.found[place] = NonZeroU32::MIN.checked_add(found);
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_the_dictionary_is_looked_up_once() {
+        let (mut memo, mut asked) = (Memo::default(), Vec::new());
+        let mut find = |surface, number, found| {
+            memo.find(Word { surface, number }, |surface| {
+                asked.push(surface.to_owned());
+                found
+            })
+        };
+        assert_eq!(find("川", Some(7), 0), 0);
+        assert_eq!(find("雨", Some(2), 5), 5);
+        assert_eq!(find("川", Some(7), 9), 0);
+        assert_eq!([find("せせらぎ丸", None, 3), find("せせらぎ丸", None, 4)], [3, 4]);
+        assert_eq!(asked, ["川", "雨", "せせらぎ丸", "せせらぎ丸"]);
+    }
+}
