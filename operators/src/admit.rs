@@ -13,7 +13,7 @@ use crate::{
     Batches, Epoch,
     batch::Batch,
     record::{Reading, Words, encode_admitted},
-    vocabulary::{Admission, DOCUMENT, Encoded, SURFACES, Vocabulary},
+    vocabulary::{Admission, DOCUMENT, Encoded, Vocabulary},
 };
 
 /// The stage.
@@ -56,7 +56,7 @@ pub fn read(batch: Batch<Words>, vocabulary: &mut Vocabulary, admission: &Admiss
         encoded.ids.push(DOCUMENT);
     }
     let Encoded { ids, spelled, admitted: new, numbers } = encoded;
-    let surfaces = vocabulary.surfaces().skip((known - SURFACES) as usize).zip(known..);
+    let surfaces = vocabulary.surfaces_from(known).zip(known..);
     let admitted = encode_admitted(
         surfaces.map(|(surface, id)| (surface, vocabulary.parts(surface, id))),
         words.rows(new.into_iter()),

@@ -12,8 +12,9 @@
 
 mod transcript;
 
-use std::{num::NonZeroU32, ops::Range};
+use std::{hash::BuildHasher, num::NonZeroU32, ops::Range};
 
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 pub use transcript::Transcript;
@@ -41,25 +42,29 @@ pub struct Admission {
 /// Words and their ids.
 #[derive(Clone, Debug, Default)]
 pub struct Vocabulary {
-    surfaces: Vec<Box<str>>,
-    // Words that are in the table, and those that were only counted yet, numbered as they came.
-    numbers: FxHashMap<Box<str>, u32>,
-    // What is known of each, by number.
+    // Words that are in the table, and those that were only counted yet, by number: as they came.
     words: Vec<Known>,
+    // The numbers by what they are hashed to: by the letters, with a key of this process's own, since
+    // whoever writes the web's pages chooses them.
+    numbers: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    // By id, from `SURFACES` on: the word's number.
+    surfaces: Vec<u32>,
     // The numbers of the dictionary's words.
     memo: Memo,
 }
 
-/// What is known of a word: looked up once for each distinct word of a document.
-#[derive(Clone, Copy, Debug, Default)]
+/// What is known of a word.
+#[derive(Clone, Debug)]
 struct Known {
+    surface: Box<str>,
     // Never that of a document's end, which is 0.
     id: Option<NonZeroU32>,
     count: u64,
 }
 
 impl Known {
-    fn id(self) -> Option<u32> {
+    fn id(&self) -> Option<u32> {
         self.id.map(NonZeroU32::get)
     }
 }
@@ -107,15 +112,19 @@ impl Vocabulary {
 
     /// The surfaces in the order of their ids, from [`SURFACES`] on.
     pub fn surfaces(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.surfaces.iter().map(AsRef::as_ref)
+        self.surfaces_from(SURFACES)
     }
 
-    /// How often each word was seen, in no particular order.
+    /// Those from an id on.
+    pub fn surfaces_from(&self, id: u32) -> impl ExactSizeIterator<Item = &str> {
+        let numbers = &self.surfaces[(id - SURFACES) as usize..];
+        numbers.iter().map(|&number| &*self.words[number as usize].surface)
+    }
+
+    /// How often each word was seen, in the order in which they came.
     pub fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
-        let words = self.numbers.iter();
-        let counted =
-            words.map(|(surface, &number)| (&**surface, self.words[number as usize].count));
-        counted.filter(|(_, count)| *count > 0)
+        let counted = self.words.iter().filter(|word| word.count > 0);
+        counted.map(|word| (&*word.surface, word.count))
     }
 
     /// How often a word was seen.
@@ -128,14 +137,16 @@ impl Vocabulary {
         self.word(surface)?.id()
     }
 
-    fn word(&self, surface: &str) -> Option<Known> {
-        self.numbers.get(surface).map(|&number| self.words[number as usize])
+    fn word(&self, surface: &str) -> Option<&Known> {
+        let hash = self.hasher.hash_one(surface);
+        let word = |number: u32| &self.words[number as usize];
+        self.numbers.find(hash, |&number| *word(number).surface == *surface).copied().map(word)
     }
 
     /// The surface with this id, if the id is one of a surface.
     pub fn surface(&self, id: u32) -> Option<&str> {
-        let index = id.checked_sub(SURFACES)?;
-        self.surfaces.get(index as usize).map(AsRef::as_ref)
+        let number = *self.surfaces.get(id.checked_sub(SURFACES)? as usize)?;
+        Some(&self.words[number as usize].surface)
     }
 
     /// Appends a surface, unless it is there already; its id.
@@ -144,7 +155,7 @@ impl Vocabulary {
         let number = self.number(surface);
         let id = self.words[number as usize].id.get_or_insert(numbered(next)).get();
         if id == next {
-            self.surfaces.push(surface.into());
+            self.surfaces.push(number);
         }
         id
     }
@@ -157,13 +168,19 @@ impl Vocabulary {
 
     /// The number of a word, which is known from now on.
     fn number(&mut self, surface: &str) -> u32 {
-        if let Some(&number) = self.numbers.get(surface) {
-            return number;
+        let Self { words, numbers, hasher, .. } = self;
+        let letters = |number: u32| &*words[number as usize].surface;
+        let is_it = |&number: &u32| letters(number) == surface;
+        match numbers.entry(hasher.hash_one(surface), is_it, |&of| hasher.hash_one(letters(of))) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
+                let number =
+                    u32::try_from(words.len()).expect("fewer words than memory has room for");
+                new.insert(number);
+                words.push(Known { surface: surface.into(), id: None, count: 0 });
+                number
+            }
         }
-        let number = u32::try_from(self.words.len()).expect("fewer words than memory has room for");
-        self.numbers.insert(surface.into(), number);
-        self.words.push(Known::default());
-        number
     }
 
     /// A document of which `distinct` are the distinct words and `keys` point into them, counted,
@@ -180,7 +197,7 @@ impl Vocabulary {
         let (mut admitted, mut numbers) = (Vec::new(), Vec::with_capacity(times.len()));
         let mut memo = std::mem::take(&mut self.memo);
         for (key, (word, times)) in distinct.clone().zip(times).enumerate() {
-            let (next, surface) = (self.len(), word.surface);
+            let next = self.len();
             let number = memo.find(word, |surface| self.number(surface));
             numbers.push(number);
             let word = &mut self.words[number as usize];
@@ -190,13 +207,14 @@ impl Vocabulary {
             }
             let id = word.id();
             if id == Some(next) {
-                self.surfaces.push(surface.into());
+                self.surfaces.push(number);
                 admitted.push(Some(key));
             }
             ids.push(id);
         }
         self.memo = memo;
         // Only words bring words into the table so far, so those ids hold for the whole document.
+        // Characters that are missing:
         let mut needed = Vec::new();
         // The keys of those that are words of this document as well.
         let mut alone = FxHashMap::default();
@@ -209,8 +227,8 @@ impl Vocabulary {
                     if let (Some(character), None) = (characters.next(), characters.next()) {
                         alone.insert(character, key);
                     }
-                    needed.extend(surface.chars());
-                    spellings.spell(|ids| self.spell_into(surface, self.len(), ids));
+                    let need = |character| needed.push(character);
+                    spellings.spell(|ids| self.spell_into(surface, self.len(), ids, need));
                 }
             }
         }
@@ -259,7 +277,7 @@ impl Vocabulary {
         for surface in distinct {
             match self.id(surface).filter(|id| *id < rows) {
                 Some(id) => spellings.add(id),
-                None => spellings.spell(|ids| self.spell_into(surface, rows, ids)),
+                None => spellings.spell(|ids| self.spell_into(surface, rows, ids, drop)),
             }
         }
         spellings.join(keys)
@@ -269,17 +287,27 @@ impl Vocabulary {
     /// it does not.
     pub fn spell(&self, surface: &str, rows: u32) -> Vec<u32> {
         let mut ids = Vec::new();
-        self.spell_into(surface, rows, &mut ids);
+        self.spell_into(surface, rows, &mut ids, drop);
         ids
     }
 
-    fn spell_into(&self, surface: &str, rows: u32, ids: &mut Vec<u32>) {
+    /// The same, and which characters were `missing`.
+    fn spell_into(
+        &self,
+        surface: &str,
+        rows: u32,
+        ids: &mut Vec<u32>,
+        mut missing: impl FnMut(char),
+    ) {
         for character in surface.chars() {
             let mut utf8 = [0; 4];
-            let character = &*character.encode_utf8(&mut utf8);
-            match self.id(character).filter(|id| *id < rows) {
+            let letters = &*character.encode_utf8(&mut utf8);
+            match self.id(letters).filter(|id| *id < rows) {
                 Some(id) => ids.push(id),
-                None => ids.extend(character.bytes().map(|byte| BYTES + u32::from(byte))),
+                None => {
+                    ids.extend(letters.bytes().map(|byte| BYTES + u32::from(byte)));
+                    missing(character);
+                }
             }
         }
     }
@@ -326,7 +354,7 @@ impl PartialEq for Vocabulary {
     fn eq(&self, other: &Self) -> bool {
         let counts = |of: &Self| of.counts().map(|(word, times)| (word.into(), times)).collect();
         let (own, others): (FxHashMap<String, u64>, _) = (counts(self), counts(other));
-        self.surfaces == other.surfaces && own == others
+        self.surfaces().eq(other.surfaces()) && own == others
     }
 }
 

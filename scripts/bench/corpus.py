@@ -139,11 +139,6 @@ class Threading(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
 
 
-# So far may reading run ahead where pages come as fast as they are asked for: with the default of four epochs of
-# eight, a worker whose pages are short waits for the one that has the long ones.
-AHEAD = "[flow]\nepochs_in_flight = 16\n"
-
-
 # Nothing beside the training itself.
 BARE = """
 [commit]

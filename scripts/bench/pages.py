@@ -16,9 +16,9 @@ def measure(rig):
         files.write_text("\n".join(map(str, library.paths)))
         addresses.write_text("\n".join(f"{near.base}/{path.relative_to(library.folder)}" for path in library.paths))
         over = {
-            "files": corpus.over_files(rig.work / "files.toml", library, corpus.AHEAD),
-            "HTTP": corpus.over_http(rig.work / "http.toml", near.base, corpus.AHEAD),
-            "HTTP, all": corpus.over_http(rig.work / "whole.toml", far.base, corpus.AHEAD),
+            "files": corpus.over_files(rig.work / "files.toml", library),
+            "HTTP": corpus.over_http(rig.work / "http.toml", near.base),
+            "HTTP, all": corpus.over_http(rig.work / "whole.toml", far.base),
         }
         lists = {"files": files, "HTTP": addresses}
 

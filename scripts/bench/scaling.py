@@ -7,7 +7,7 @@ from rig import CORES, Finding, Promise, at_least, built, interleaved, median, s
 
 def measure(rig):
     whole = corpus.corpus(rig.folder("pages"))
-    job = corpus.over_files(rig.work / "scaling.toml", whole, corpus.AHEAD)
+    job = corpus.over_files(rig.work / "scaling.toml", whole)
     pages = rig.work / "scaling.list"
     pages.write_text("\n".join(map(str, whole.paths)))
     counts = [n for n in (1, 2, 4, 8, 16) if n <= CORES]

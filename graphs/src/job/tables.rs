@@ -27,7 +27,7 @@ pub struct Flow {
 
 impl Default for Flow {
     fn default() -> Self {
-        Self { epoch_entries: 8, epochs_in_flight: 8 }
+        Self { epoch_entries: 8, epochs_in_flight: 16 }
     }
 }
 

@@ -182,7 +182,8 @@ impl Lexicon {
             return None;
         }
         let (words, entries) = files::words(firsts, &system.prefix_dictionary.vals_data)?;
-        let nodes = files::nodes(raw, &words, &entries)?;
+        let mut nodes = files::nodes(raw, &words, &entries)?;
+        nodes.shrink_to_fit();
 
         let mut classes = vec![categories_of(&system, IDEOGRAPHIC_SPACE)];
         let mut characters = Vec::with_capacity(PLANE);

@@ -207,10 +207,9 @@ impl Record for Words {
             characters: row.characters,
             text: "",
         }));
-        let words = rows.iter().map(|row| Tokens {
-            keys: row.keys.to_vec(),
-            distinct: row.distinct().collect(),
-        });
+        let words = rows
+            .iter()
+            .map(|row| Tokens { keys: row.keys.to_vec(), distinct: row.distinct().collect() });
         Self::of_documents(&documents, words.collect())
     }
 

@@ -41,11 +41,7 @@ impl Table {
         self.places.len()
     }
 
-    pub(super) fn rows<'a>(
-        &self,
-        words: impl Iterator<Item = Word<'a>>,
-        memo: &mut Memo,
-    ) -> Rows {
+    pub(super) fn rows<'a>(&self, words: impl Iterator<Item = Word<'a>>, memo: &mut Memo) -> Rows {
         // The place behind the last one is that of words that have none.
         let none = self.places.len() as u32;
         let place = |word: &str| self.places.get(word).copied().unwrap_or(none);

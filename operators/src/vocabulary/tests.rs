@@ -117,7 +117,8 @@ fn a_word_enters_once_it_was_seen_often_enough() {
     // 小 is E5 B0 8F and 川 E5 B7 9D; then they are characters 257 and 258. With the third
     // sight 小川 is a word.
     let bytes = [0xE5, 0xB0, 0x8F, 0xE5, 0xB7, 0x9D].map(|byte| byte + 1);
-    let mut once = |keys: &[u32]| vocabulary.read(keys, ["小川"].map(Word::from).into_iter(), &admission);
+    let mut once =
+        |keys: &[u32]| vocabulary.read(keys, ["小川"].map(Word::from).into_iter(), &admission);
     let encoded = |ids: &[u32], spelled, admitted: &[Option<usize>]| Encoded {
         ids: ids.to_vec(),
         spelled,

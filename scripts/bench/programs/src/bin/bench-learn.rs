@@ -14,8 +14,8 @@ use std::{error::Error, ops::ControlFlow, path::PathBuf, time::Instant};
 
 use model::optimizer::AdamConstants;
 use model::{
-    Cell, Clip, NewRow, Optimizer, Precision, Regularization, Schedule, Score, Settings, Shape,
-    Softmax, Trainer, Vectors, device,
+    Cell, Clip, Decay, NewRow, Optimizer, Precision, Regularization, Schedule, Score, Settings,
+    Shape, Softmax, Trainer, Vectors, device,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -43,6 +43,8 @@ struct Asked {
     sequence: usize,
     threads: usize,
     rate: f64,
+    /// Steps in which the rate falls to nothing, along a cosine; 0: it stays as it is.
+    cosine: u64,
     clip: f64,
     /// Ids in a chunk; 0: as many as the counted steps need.
     chunk: usize,
@@ -68,6 +70,7 @@ impl Default for Asked {
             sequence: 64,
             threads: std::thread::available_parallelism().map_or(1, Into::into),
             rate: 2e-3,
+            cosine: 0,
             clip: 1.0,
             chunk: 0,
             steps: 0,
@@ -95,7 +98,12 @@ impl Asked {
             },
             vectors: Vectors::Tuned,
             optimizer: Optimizer::Adam(AdamConstants::default()),
-            schedule: Schedule::constant(self.rate),
+            schedule: match self.cosine {
+                0 => Schedule::constant(self.rate),
+                steps => {
+                    Schedule { decay: Decay::Cosine { steps }, ..Schedule::constant(self.rate) }
+                }
+            },
             clip: Clip::Norm(self.clip),
             batch: self.batch,
             sequence: self.sequence,
