@@ -9,7 +9,7 @@
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
-#include <ATen/ops/_log_softmax.h>
+#include <ATen/ops/_softmax.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -86,7 +86,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
     const auto kept = targets.ne(ignored);
     const bool all = kept.all().item<bool>();
     const auto columns = targets.clamp_min(0).unsqueeze(1), used = kept.unsqueeze(1);
-    auto logarithms = at::empty({block, rows}, features.options());
+    auto probabilities = at::empty({block, rows}, features.options());
     auto nats = at::zeros({}, features.options());
     at::Tensor of_features, of_weight, of_bias;
     if (learns) {
@@ -100,15 +100,20 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
     for (int64_t first = 0; first < places; first += block) {
       const auto count = std::min(block, places - first);
       const auto own = features.narrow(0, first, count), column = columns.narrow(0, first, count);
-      auto p = logarithms.narrow(0, 0, count);
+      auto p = probabilities.narrow(0, 0, count);
       const auto logits =
           onednn ? onednn_linear(own, weight, bias) : at::addmm(bias, own, transposed);
-      at::_log_softmax_out(p, logits, 1, false);
+      // Not their logarithms, to be taken back for the gradient: that would be each power of e twice.
+      at::_softmax_out(p, logits, 1, false);
       auto found = p.gather(1, column);
+      // Below that a float has few digits, and soon none.
+      if (found.min().item<float>() < 1e-30f)
+        found = logits.gather(1, column).sub_(logits.logsumexp({1}, true));
+      else
+        found.log_();
       if (!all) found.mul_(used.narrow(0, first, count));
       nats.sub_(found.sum());
       if (!learns) continue;
-      p.exp_();
       p.scatter_add_(1, column, one.narrow(0, 0, count));
       if (!all) p.mul_(used.narrow(0, first, count));
       auto place = of_features.narrow(0, first, count);

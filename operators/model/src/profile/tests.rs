@@ -26,7 +26,7 @@ const FAR: usize = 110;
 const ADAM: Optimizer =
     Optimizer::Adam(AdamConstants { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 });
 
-fn trainer(cell: Cell, optimizer: Optimizer, rate: f64, clip: Clip) -> Trainer {
+fn trainer(cell: Cell, optimizer: Optimizer, rate: f64, clip: Clip, seed: u64) -> Trainer {
     crate::device::set_threads(1);
     let shape = Shape {
         cell,
@@ -51,7 +51,7 @@ fn trainer(cell: Cell, optimizer: Optimizer, rate: f64, clip: Clip) -> Trainer {
         average: 0.0,
         regularization: crate::Regularization::default(),
     };
-    let mut trainer = Trainer::new(&settings, 3, Device::Cpu).expect("valid settings");
+    let mut trainer = Trainer::new(&settings, seed, Device::Cpu).expect("valid settings");
     let unknown = NewRow { vector: None, parts: &[] };
     trainer.append_rows(&vec![unknown; ROWS]).expect("unknown words need nothing");
     trainer
@@ -69,8 +69,8 @@ fn task(distance: usize, number: u64) -> Vec<u32> {
 }
 
 /// Learns the task at growing distances, for a bounded number of steps.
-fn taught(cell: Cell) -> Trainer {
-    let mut trainer = trainer(cell, ADAM, 0.003, Clip::Norm(1.0));
+fn taught(cell: Cell, seed: u64) -> Trainer {
+    let mut trainer = trainer(cell, ADAM, 0.003, Clip::Norm(1.0), seed);
     let mut number = 0;
     for (distance, steps) in [(5, 200), (10, 150), (20, 100), (40, 60), (80, 30), (FAR, 30)] {
         for _ in 0..steps {
@@ -85,33 +85,43 @@ fn taught(cell: Cell) -> Trainer {
 
 #[test]
 fn gradients_vanish_in_the_tanh_network_and_reach_far_in_lstm_and_irnn() {
-    let [rnn, lstm, irnn] = [Cell::Rnn, Cell::Lstm, Cell::Irnn].map(|cell| {
-        let trainer = taught(cell);
-        let before = trainer.weights_digest();
-        let profile = trainer.network().gradient_profile(&task(FAR, 1 << 32), LANES, FAR + 1);
-        let profile = profile.expect("known words");
-        assert_eq!(trainer.weights_digest(), before);
-        assert_eq!((profile.norms.len(), profile.lanes), (FAR + 1, LANES));
-        let [near, ten, fifty, far] = [0, 10, 50, 100].map(|distance| profile.norms[distance]);
-        let longest = profile.spectral_norms[0].largest;
-        println!(
-            "{cell:?}: at distance 0 {near:.1e}, 10 {ten:.1e}, 50 {fifty:.1e}, 100 {far:.1e}; spectral \
-             norm {longest:.2}, loss {:.2} nats",
-            profile.nats
-        );
-        far
-    });
+    // Now and then a tanh network learns to remember, by luck that hangs on the last bits: so the middle
+    // one of several is asked.
+    let mut middle = |cell| {
+        let mut far = [1, 2, 3, 4, 5].map(|seed| norm_from_afar(cell, seed));
+        far.sort_by(f64::total_cmp);
+        far[2]
+    };
+    let [rnn, lstm, irnn] = [Cell::Rnn, Cell::Lstm, Cell::Irnn].map(&mut middle);
     println!("at distance 100, LSTM to tanh {:.1e}, IRNN to tanh {:.1e}", lstm / rnn, irnn / rnn);
     // Seen: 10³⁰ and more. Below float32's range the tanh network's may be 0 itself.
     assert!(lstm > 1e-9 && lstm > 1e4 * rnn, "LSTM {lstm}, tanh {rnn}");
     assert!(irnn > 1e-9 && irnn > 1e4 * rnn, "IRNN {irnn}, tanh {rnn}");
 }
 
+/// The norm of the gradient at distance 100, of a network that was taught.
+fn norm_from_afar(cell: Cell, seed: u64) -> f64 {
+    let trainer = taught(cell, seed);
+    let before = trainer.weights_digest();
+    let profile = trainer.network().gradient_profile(&task(FAR, 1 << 32), LANES, FAR + 1);
+    let profile = profile.expect("known words");
+    assert_eq!(trainer.weights_digest(), before);
+    assert_eq!((profile.norms.len(), profile.lanes), (FAR + 1, LANES));
+    let [near, ten, fifty, far] = [0, 10, 50, 100].map(|distance| profile.norms[distance]);
+    let longest = profile.spectral_norms[0].largest;
+    println!(
+        "{cell:?}: at distance 0 {near:.1e}, 10 {ten:.1e}, 50 {fifty:.1e}, 100 {far:.1e}; spectral \
+             norm {longest:.2}, loss {:.2} nats",
+        profile.nats
+    );
+    far
+}
+
 #[test]
 fn without_clipping_an_exploding_gradient_diverges_and_with_clipping_it_stays_finite() {
     let learn = |clip| {
         let sgd = Optimizer::Sgd { momentum: 0.9, weight_decay: 0.0 };
-        let mut trainer = trainer(Cell::Irnn, sgd, 0.3, clip);
+        let mut trainer = trainer(Cell::Irnn, sgd, 0.3, clip, 3);
         let mut largest = 0f64;
         for number in 0..40 {
             trainer.learn(&task(FAR, number), &mut |step| {
@@ -133,7 +143,7 @@ fn without_clipping_an_exploding_gradient_diverges_and_with_clipping_it_stays_fi
 #[test]
 fn the_profile_is_what_finite_differences_give() {
     for cell in [Cell::Rnn, Cell::Irnn, Cell::Lstm, Cell::Gru] {
-        let trainer = trainer(cell, ADAM, 0.01, Clip::None);
+        let trainer = trainer(cell, ADAM, 0.01, Clip::None, 3);
         let network = trainer.network();
         // Each word stands once, so that to move its row is to move its column's input.
         let words = [3, 0, 5, 1, 2];
@@ -168,7 +178,7 @@ fn the_profile_is_what_finite_differences_give() {
 
 #[test]
 fn spectral_norms_are_those_of_each_gate() {
-    let trainer = trainer(Cell::Gru, ADAM, 0.01, Clip::None);
+    let trainer = trainer(Cell::Gru, ADAM, 0.01, Clip::None, 3);
     let weight = trainer.network().recurrent_matrices().next().expect("a layer");
     // Reset 0, update 3 times the identity, new with one element of -5.
     let mut weight = weight.detach();
@@ -185,7 +195,7 @@ fn spectral_norms_are_those_of_each_gate() {
 
 #[test]
 fn a_text_too_short_gives_fewer_distances_or_none() {
-    let trainer = trainer(Cell::Rnn, ADAM, 0.01, Clip::None);
+    let trainer = trainer(Cell::Rnn, ADAM, 0.01, Clip::None, 3);
     let profile = |words: &[u32], lanes| trainer.network().gradient_profile(words, lanes, 3);
     let lengths = |words: &[u32], lanes| {
         let profile = profile(words, lanes).expect("known words");
