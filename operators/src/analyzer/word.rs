@@ -1,7 +1,5 @@
 //! A word of a text, and what can be remembered of words.
 
-use std::num::NonZeroU32;
-
 /// A word of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word<'t> {
@@ -22,8 +20,8 @@ impl<'t> From<&'t str> for Word<'t> {
 /// ten have one, and to find it by its letters takes several times as long.
 #[derive(Clone, Debug, Default)]
 pub struct Memo {
-    // By number: one more than what was found.
-    found: Vec<Option<NonZeroU32>>,
+    // By number: one more than what was found, 0 where nothing was looked for yet.
+    found: Vec<u32>,
 }
 
 impl Memo {
@@ -31,14 +29,14 @@ impl Memo {
     pub fn find(&mut self, word: Word<'_>, look_up: impl FnOnce(&str) -> u32) -> u32 {
         let Some(number) = word.number else { return look_up(word.surface) };
         let place = number as usize;
-        if let Some(Some(found)) = self.found.get(place) {
-            return found.get() - 1;
+        if let Some(found) = self.found.get(place).and_then(|found| found.checked_sub(1)) {
+            return found;
         }
         if place >= self.found.len() {
-            self.found.resize(place + 1, None);
+            self.found.resize(place + 1, 0);
         }
         let found = look_up(word.surface);
-        self.found[place] = NonZeroU32::MIN.checked_add(found);
+        self.found[place] = found.saturating_add(1);
         found
     }
 }
