@@ -18,7 +18,7 @@ use anyhow::{Context, bail};
 /// How the engine's allocator deals with the system, unless someone has said otherwise.
 const MEMORY: [(&str, &str); 2] = [
     // How long it keeps what was freed, in milliseconds. After a second, which is its default, a river
-    // holds 37 MiB more and is 2 % faster; after 10 it holds 11 MiB less, and is 2 % slower.
+    // holds 37 MiB more and is 2 % faster; after 10 it holds 11 MiB less, and is 2 % slower still.
     ("MIMALLOC_PURGE_DELAY", "100"),
     // No huge pages: each thread touches many a little, and the system clears two megabytes at a time.
     ("MIMALLOC_ALLOW_THP", "0"),

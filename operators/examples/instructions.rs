@@ -43,7 +43,11 @@ fn main() {
         }
         "embed" => {
             let (words, mut embedder) = (words(&pages), Embedder::new(vectors()));
-            embedder.embed(numbered(&pages).rows());
+            // For its table of the dictionary's numbers, which takes a run once what it takes these few
+            // pages as well.
+            for batch in &words {
+                embedder.embed(batch.rows());
+            }
             measured(|| words.iter().map(|it| embedder.embed(it.rows())).collect::<Vec<_>>());
         }
         "chunk" => {
@@ -54,7 +58,7 @@ fn main() {
             measured(|| {
                 let mut chunks = Vec::new();
                 for batch in words {
-                    let reading = admit::read(batch, &mut vocabulary, &admission);
+                    let reading = admit::read(&batch, &mut vocabulary, &admission);
                     chunks.extend(cutter.push(reading.ids.values(), vocabulary.len()));
                 }
                 (chunks, cutter.finish())
@@ -98,18 +102,19 @@ fn extract(extractor: &Extractor, page: &[u8]) -> (String, u128, usize) {
 /// One batch a page, as the river has them.
 fn documents(pages: &[Vec<u8>]) -> Vec<Batch<Document>> {
     let extractor = extractor();
-    pages.iter().map(|page| document(&extract(&extractor, page).0)).collect()
-}
-
-fn document(text: &str) -> Batch<Document> {
-    let row = DocumentRow {
-        entry: Entry::default(),
-        content: [0; 32],
-        fingerprint: fingerprint(text),
-        characters: text.chars().count() as u64,
-        text,
-    };
-    Batch::of(0, [row])
+    let texts = pages.iter().map(|page| extract(&extractor, page));
+    texts
+        .map(|(text, fingerprint, characters)| {
+            let row = DocumentRow {
+                entry: Entry::default(),
+                content: [0; 32],
+                fingerprint,
+                characters: characters as u64,
+                text: &text,
+            };
+            Batch::of(0, [row])
+        })
+        .collect()
 }
 
 fn tokenizer() -> Tokenizer {
@@ -120,14 +125,6 @@ fn tokenizer() -> Tokenizer {
 fn words(pages: &[Vec<u8>]) -> Vec<Batch<Words>> {
     let mut tokenizer = tokenizer();
     documents(pages).iter().map(|batch| tokenizer.tokenize(batch)).collect()
-}
-
-/// All words at once: for the stage to have its table of the dictionary's numbers, which takes a run
-/// once what it takes these few pages as well.
-fn numbered(pages: &[Vec<u8>]) -> Batch<Words> {
-    let extractor = extractor();
-    let text: String = pages.iter().map(|page| extract(&extractor, page).0).collect();
-    tokenizer().tokenize(&document(&text))
 }
 
 /// Vectors of 200 components for every pair of the syllables of hiragana, and for each alone.

@@ -38,7 +38,7 @@ impl<'scope> Admit<'scope> for Batches<'scope, Words> {
                 input.for_each(|capability, data| {
                     let mut session = output.session(&capability);
                     for batch in data.drain() {
-                        session.give(read(batch, &mut vocabulary, &admission));
+                        session.give(read(&batch, &mut vocabulary, &admission));
                     }
                 });
             }
@@ -47,7 +47,7 @@ impl<'scope> Admit<'scope> for Batches<'scope, Words> {
 }
 
 /// Reads one document into the vocabulary.
-pub fn read(batch: Batch<Words>, vocabulary: &mut Vocabulary, admission: &Admission) -> Reading {
+pub fn read(batch: &Batch<Words>, vocabulary: &mut Vocabulary, admission: &Admission) -> Reading {
     let words = batch.iter().next().expect("a document a batch");
     let known = vocabulary.len();
     let mut encoded = Encoded::default();
@@ -61,7 +61,6 @@ pub fn read(batch: Batch<Words>, vocabulary: &mut Vocabulary, admission: &Admiss
         surfaces.map(|(surface, id)| (surface, vocabulary.parts(surface, id))),
         words.rows(new.into_iter()),
     );
-    drop(words);
     // The dictionary's numbers have served: what comes after keeps words for long, and writes them down.
     let batch = Batch::from_rows(batch.route, Words::without_numbers(batch.rows()));
     Reading { words: batch, ids: UInt32Array::from(ids), spelled, admitted, numbers }

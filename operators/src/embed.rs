@@ -103,6 +103,11 @@ mod tests {
         Vectors::open(file.path(), Format::Glove).unwrap()
     }
 
+    /// As a dictionary that has all but the line's end.
+    fn number(surface: &str) -> Option<u32> {
+        ["。", "雪", "雨"].iter().position(|known| *known == surface).map(|place| place as u32 * 3)
+    }
+
     fn row(surfaces: &[&'static str]) -> WordsRow<'static> {
         WordsRow {
             entry: Entry::default(),
@@ -111,7 +116,7 @@ mod tests {
             characters: 0,
             keys: &[0],
             surfaces: surfaces.iter().copied().map(Some).collect(),
-            numbers: None,
+            numbers: Some(surfaces.iter().map(|surface| number(surface)).collect()),
             vectors: None,
         }
     }
@@ -186,16 +191,22 @@ mod tests {
         let mut wire = Vec::new();
         sent.into_bytes(&mut wire);
         let mut received = Container::<Words>::from_bytes(BytesMut::from(wire).freeze());
-        let of = |batch: Batch<Words>| -> Vec<Vec<Option<Vec<f32>>>> {
-            let rows = batch.iter();
-            let vectors = |row: WordsRow<'_>| {
-                (0..row.surfaces.len()).map(|key| row.vector(key).map(<[f32]>::to_vec)).collect()
+        let of = |batch: Batch<Words>| -> Vec<_> {
+            let words = |row: WordsRow<'_>| -> Vec<_> {
+                let vector = |key| row.vector(key).map(<[f32]>::to_vec);
+                (row.distinct().zip(0..))
+                    .map(|(word, key)| (word.surface.to_owned(), word.number, vector(key)))
+                    .collect()
             };
-            rows.map(vectors).collect()
+            batch.iter().map(words).collect()
         };
         let (there, here): (Vec<_>, Vec<_>) =
             (received.drain().map(of).collect(), sent.drain().map(of).collect());
         assert_eq!(there, here);
+        let first =
+            [("雪".to_owned(), Some(3), None), ("雨".to_owned(), Some(6), Some(vec![1.0, 2.0]))];
+        assert_eq!(there[0][0], first);
+        assert_eq!(there[0][2][2], ("\n".to_owned(), None, None));
     }
 
     #[test]

@@ -82,8 +82,7 @@ impl Tokenizer {
     /// The words of a text.
     pub fn tokens<'t>(&mut self, text: &'t str) -> Tokens<'t> {
         let mut tokens = Tokens::default();
-        // The keys of words that the dictionary has, by number, and of others. Made anew for each
-        // document: they borrow its text, and it is long beside them.
+        // The keys of words that the dictionary has, by number, and of others, which borrow the text.
         let mut known: FxHashMap<u32, u32> = FxHashMap::default();
         let mut others: FxHashMap<&str, u32> = FxHashMap::default();
         self.analyzer.words(text, |word| {

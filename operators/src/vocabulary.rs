@@ -44,8 +44,7 @@ pub struct Admission {
 pub struct Vocabulary {
     // Words that are in the table, and those that were only counted yet, by number: as they came.
     words: Vec<Known>,
-    // The numbers by what they are hashed to: by the letters, with a key of this process's own, since
-    // whoever writes the web's pages chooses them.
+    // The numbers, in the places that their letters are hashed to.
     numbers: HashTable<u32>,
     hasher: DefaultHashBuilder,
     // By id, from `SURFACES` on: the word's number.

@@ -26,7 +26,10 @@ const CHUNK: usize = 17;
 
 /// A document of a few words, most of them its own.
 fn document(sequence: u64) -> Batch<Words> {
-    let surfaces: Vec<String> = (0..4).map(|word| format!("語{}", sequence * 3 + word)).collect();
+    let words = || (0..4).map(|word| sequence * 3 + word);
+    let surfaces: Vec<String> = words().map(|word| format!("語{word}")).collect();
+    // As a dictionary that has every other one.
+    let numbers = words().map(|word| (word % 2 == 0).then_some(word as u32));
     let keys = [0, 1, 2, 3, 1];
     let row = WordsRow {
         entry: Entry { sequence, ..Entry::default() },
@@ -35,7 +38,7 @@ fn document(sequence: u64) -> Batch<Words> {
         characters: 10,
         keys: &keys,
         surfaces: surfaces.into(),
-        numbers: None,
+        numbers: Some(numbers.collect()),
         vectors: None,
     };
     Batch::of(0, [row])
@@ -143,7 +146,8 @@ fn expected() -> Vec<Told> {
     let admission = Admission { limit: 4096, minimum_count: 1 };
     let mut all = Vec::new();
     for sequence in 0..24 {
-        let reading = operators::admit::read(document(sequence), &mut vocabulary, &admission);
+        let reading = operators::admit::read(&document(sequence), &mut vocabulary, &admission);
+        assert!(reading.words.iter().all(|words| words.numbers.is_none()));
         let chunks = cutter.push(reading.ids.values(), vocabulary.len());
         all.push(Lesson::Read(reading));
         all.extend(chunks.into_iter().map(Lesson::Chunk));

@@ -50,7 +50,7 @@ def measure(rig):
     return Finding("Adaptive softmax", [(
         ("words learnt", "full: nats held out", "s", "adaptive: nats held out", "s"), rows,
     )], [
-        f"{ROWS:,} rows, LSTM 1×256, embedding 200, tied, windows of 32 × 64, {CORES} threads; the last "
+        f"{ROWS:,} rows, LSTM 1×256, embedding 200, tied, windows of {BATCH} × {SEQUENCE}, {CORES} threads; the last "
         f"{CHUNK * CHUNKS:,} ids of {library.name}, {HELD_OUT:,} more held out. Each at the rate of {RATES} that "
         f"held out best after {TRIED * CHUNK:,} words, and falling from there to nothing along a cosine: full {best['full']}, adaptive {best['adaptive']}; "
         "which rate is best in the end was not searched for.",

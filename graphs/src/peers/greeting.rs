@@ -15,7 +15,7 @@ use super::Place;
 use crate::job::Job;
 
 /// Counted up when what travels between processes changes, or the dataflow does.
-const WIRE: u32 = 1;
+const WIRE: u32 = 2;
 
 /// Keys in which the processes of a job may differ: where things lie on each machine. What lies
 /// there is compared instead.

@@ -106,7 +106,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       // Not their logarithms, to be taken back for the gradient: that would be each power of e twice.
       at::_softmax_out(p, logits, 1, false);
       auto found = p.gather(1, column);
-      // Below that a float has few digits, and soon none.
+      // Well above 1e-38, from where on a float loses digits until it is 0, which has no logarithm.
       if (found.min().item<float>() < 1e-30f)
         found = logits.gather(1, column).sub_(logits.logsumexp({1}, true));
       else

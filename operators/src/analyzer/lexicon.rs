@@ -183,7 +183,7 @@ impl Lexicon {
         }
         let (words, entries) = files::words(firsts, &system.prefix_dictionary.vals_data)?;
         let mut nodes = files::nodes(raw, &words, &entries)?;
-        nodes.shrink_to_fit();
+        nodes.shrink_to_fit(); // how many there will be is not known while they are collected
 
         let mut classes = vec![categories_of(&system, IDEOGRAPHIC_SPACE)];
         let mut characters = Vec::with_capacity(PLANE);

@@ -25,7 +25,7 @@ pub struct Memo {
 }
 
 impl Memo {
-    /// What `look_up` finds for a word: always the same, and less than the greatest number.
+    /// What `look_up` finds for a word, which must be always the same.
     pub fn find(&mut self, word: Word<'_>, look_up: impl FnOnce(&str) -> u32) -> u32 {
         let Some(number) = word.number else { return look_up(word.surface) };
         let place = number as usize;
@@ -36,7 +36,7 @@ impl Memo {
             self.found.resize(place + 1, 0);
         }
         let found = look_up(word.surface);
-        self.found[place] = found.saturating_add(1);
+        self.found[place] = found.wrapping_add(1);
         found
     }
 }

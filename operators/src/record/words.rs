@@ -39,7 +39,7 @@ pub struct WordsRow<'a> {
     /// Each distinct word once, in order of first appearance.
     pub surfaces: StringArray,
     /// The number of each distinct word in the dictionary that has cut the text, null where it lacks the
-    /// word; `None` behind the weir, where it has served.
+    /// word; `None` after `admit`, where it has served.
     pub numbers: Option<UInt32Array>,
     /// The vector of each distinct word, null where the vectors lack it; `None` before `embed`
     /// and in jobs without vectors.
@@ -70,9 +70,31 @@ pub struct Tokens<'t> {
 impl Words {
     /// The words of the documents in `documents`, which is taken over without its text.
     pub fn of_documents(documents: &RecordBatch, words: Vec<Tokens<'_>>) -> RecordBatch {
+        assert!(Document::matches(&documents.schema()), "words are made of documents");
         let distinct = words.iter().flat_map(|tokens| &tokens.distinct);
         let numbers: UInt32Array = distinct.map(|word| word.number).collect();
-        beside_surfaces(&without_numbers(documents, words), NUMBERS, Arc::new(numbers))
+        let offsets = OffsetBuffer::from_lengths(words.iter().map(|tokens| tokens.keys.len()));
+        let mut surfaces = ListBuilder::new(StringBuilder::new());
+        let mut keys = Vec::new();
+        for mut tokens in words {
+            // Nearly always a batch has one document: then nothing is copied.
+            if keys.is_empty() {
+                keys = tokens.keys;
+            } else {
+                keys.append(&mut tokens.keys);
+            }
+            for word in tokens.distinct {
+                surfaces.values().append_value(word.surface);
+            }
+            surfaces.append(true);
+        }
+        let keys = Arc::new(UInt32Array::from(keys));
+        let mut columns = documents.columns()[..document_fields().len()].to_vec();
+        columns.push(Arc::new(ListArray::new(list_item(DataType::UInt32), offsets, keys, None)));
+        columns.push(Arc::new(surfaces.finish()));
+        let batch = RecordBatch::try_new(Self::schema(), columns);
+        let batch = batch.expect("one list of words a document");
+        beside_surfaces(&batch, NUMBERS, Arc::new(numbers))
     }
 
     /// Every distinct word in the batch, document after document: what `with_vectors` wants a
@@ -103,7 +125,7 @@ impl Words {
     /// readers that should not need the table.
     pub fn written_out(batch: &RecordBatch) -> RecordBatch {
         match rows(batch) {
-            Some(rows) => beside_surfaces(&without(batch, VECTORS), VECTORS, written_out(rows)),
+            Some(rows) => beside_surfaces(batch, VECTORS, written_out(rows)),
             None => batch.clone(),
         }
     }
@@ -113,31 +135,6 @@ const SURFACES: &str = "surfaces";
 // What may stand beside each distinct word.
 const NUMBERS: &str = "numbers";
 const VECTORS: &str = "vectors";
-
-fn without_numbers(documents: &RecordBatch, words: Vec<Tokens<'_>>) -> RecordBatch {
-    assert!(Document::matches(&documents.schema()), "words are made of documents");
-    let lengths = words.iter().map(|tokens| tokens.keys.len());
-    let key_offsets = OffsetBuffer::from_lengths(lengths);
-    let mut surfaces = ListBuilder::new(StringBuilder::new());
-    let mut keys = Vec::new();
-    for mut tokens in words {
-        // Nearly always a batch has one document: then nothing is copied.
-        if keys.is_empty() {
-            keys = tokens.keys;
-        } else {
-            keys.append(&mut tokens.keys);
-        }
-        for word in tokens.distinct {
-            surfaces.values().append_value(word.surface);
-        }
-        surfaces.append(true);
-    }
-    let keys = Arc::new(UInt32Array::from(keys));
-    let mut columns = documents.columns()[..document_fields().len()].to_vec();
-    columns.push(Arc::new(ListArray::new(list_item(DataType::UInt32), key_offsets, keys, None)));
-    columns.push(Arc::new(surfaces.finish()));
-    RecordBatch::try_new(Words::schema(), columns).expect("one list of words a document")
-}
 
 fn distinct<'a>(
     surfaces: &'a StringArray,
@@ -154,8 +151,9 @@ fn beside<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a ListArray> {
     batch.column_by_name(name).map(|column| column.as_list())
 }
 
-/// The documents in `batch` with one more column beside the surfaces: a value for each of them.
+/// The documents in `batch` with this column beside the surfaces: a value for each of them.
 fn beside_surfaces(batch: &RecordBatch, name: &str, values: ArrayRef) -> RecordBatch {
+    let batch = &without(batch, name);
     let surfaces = column::<ListArray>(batch, SURFACES);
     assert_eq!(surfaces.values().len(), values.len(), "one of the {name} a surface");
     let item = list_item(values.data_type().clone());
@@ -216,7 +214,7 @@ impl Record for Words {
     /// With a table that has only the rows which the batch means: the whole table is as long as
     /// the file that it was read from.
     fn to_send(batch: &RecordBatch) -> RecordBatch {
-        let sent = |rows| Self::with_vectors(&without(batch, VECTORS), without_others(rows));
+        let sent = |rows| Self::with_vectors(batch, without_others(rows));
         rows(batch).map_or(batch.clone(), sent)
     }
 
