@@ -28,7 +28,8 @@ fn embed(criterion: &mut Criterion) {
     let vectors = Vectors::open(file.path(), Format::Auto).expect("as word2vec writes them");
 
     // Every tenth lies behind the last known word.
-    let number = |word: usize| word * 9 + if word.is_multiple_of(10) { KNOWN } else { 0 };
+    let is_known = |word: usize| !word.is_multiple_of(10);
+    let number = |word: usize| word * 9 + if is_known(word) { 0 } else { KNOWN };
     let surfaces: Vec<_> = (0..DISTINCT).map(|word| format!("語{}", number(word))).collect();
     let batch = Batch::<Words>::of(
         0,
@@ -39,7 +40,8 @@ fn embed(criterion: &mut Criterion) {
             characters: 0,
             keys: &[],
             surfaces: surfaces.iter().map(Some).collect(),
-            numbers: None,
+            // As of a dictionary that has the same words as the vectors.
+            numbers: Some((0..DISTINCT).map(|w| is_known(w).then_some(w as u32)).collect()),
             vectors: None,
         }],
     );

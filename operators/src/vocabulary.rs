@@ -10,13 +10,15 @@
 //! | 1 – 256 | the byte `id - 1` of a character outside the table |
 //! | from 257 | surfaces: words, and single characters, which serve as words and for spelling |
 
+mod spelling;
 mod transcript;
 
-use std::{hash::BuildHasher, num::NonZeroU32, ops::Range};
+use std::{hash::BuildHasher, num::NonZeroU32};
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
+use spelling::Spellings;
 pub use transcript::Transcript;
 
 use crate::analyzer::{Memo, Word};
@@ -370,51 +372,6 @@ fn times(keys: &[u32], distinct: usize) -> Vec<u64> {
         times[*key as usize] += 1;
     }
     times
-}
-
-/// How each distinct word of a document is written.
-#[derive(Default)]
-struct Spellings {
-    words: Vec<Spelling>,
-    // Of all words that are spelled, one after the other.
-    ids: Vec<u32>,
-}
-
-/// How a word is written.
-enum Spelling {
-    Whole(u32),
-    /// By these of the ids.
-    Parts(Range<u32>),
-}
-
-impl Spellings {
-    /// Adds the next word, which has this id.
-    fn add(&mut self, id: u32) {
-        self.words.push(Spelling::Whole(id));
-    }
-
-    /// Adds the next word, which `write` spells.
-    fn spell(&mut self, write: impl FnOnce(&mut Vec<u32>)) {
-        let start = self.ids.len() as u32;
-        write(&mut self.ids);
-        self.words.push(Spelling::Parts(start..self.ids.len() as u32));
-    }
-
-    /// The words that `keys` point to.
-    fn join(&self, keys: &[u32]) -> Encoded {
-        let mut encoded = Encoded { ids: Vec::with_capacity(keys.len()), ..Encoded::default() };
-        for key in keys {
-            match &self.words[*key as usize] {
-                Spelling::Whole(id) => encoded.ids.push(*id),
-                Spelling::Parts(Range { start, end }) => {
-                    let parts = &self.ids[*start as usize..*end as usize];
-                    encoded.spelled += u64::from(parts.len() != 1);
-                    encoded.ids.extend_from_slice(parts);
-                }
-            }
-        }
-        encoded
-    }
 }
 
 #[cfg(test)]

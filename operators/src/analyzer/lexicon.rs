@@ -82,15 +82,15 @@ enum Entries {
 /// The words that begin at each place of a text, and the scratch to find them.
 #[derive(Default)]
 pub(super) struct Found {
-    words: Vec<Word>,
+    words: Vec<Candidate>,
     // By place: the longest word that begins there.
     last: Vec<u32>,
     // The places whose words may have further characters.
     walks: Vec<Walk>,
 }
 
-/// A word at a place.
-pub(super) struct Word {
+/// A word of the lexicon at a place of the text, which the text may have there.
+pub(super) struct Candidate {
     pub length: u32,
     // The node that it ends at, which no other word does.
     node: u32,
@@ -109,12 +109,12 @@ struct Walk {
 
 impl Found {
     /// The longest word at a place; what [`Self::shorter`] follows from.
-    pub fn longest(&self, place: usize) -> Option<&Word> {
+    pub fn longest(&self, place: usize) -> Option<&Candidate> {
         self.words.get(self.last[place] as usize)
     }
 
     /// The next shorter word at the place of `word`.
-    pub fn shorter(&self, word: &Word) -> Option<&Word> {
+    pub fn shorter(&self, word: &Candidate) -> Option<&Candidate> {
         self.words.get(word.before as usize)
     }
 
@@ -270,7 +270,7 @@ impl Lexicon {
                     let longer = words.len() as u32;
                     let before = std::mem::replace(&mut last[place as usize], longer);
                     let length = length as u32;
-                    words.push(Word { length, node: child, entries: node.word, before });
+                    words.push(Candidate { length, node: child, entries: node.word, before });
                 }
                 if node.base & LEAF == 0 {
                     walks[going] = Walk { place, at: child, base: node.base };
@@ -285,7 +285,7 @@ impl Lexicon {
     }
 
     /// The ways to read `word`.
-    pub fn entries<'w>(&'w self, word: &'w Word) -> &'w [Entry] {
+    pub fn entries<'w>(&'w self, word: &'w Candidate) -> &'w [Entry] {
         match &word.entries {
             Entries::None => &[],
             Entries::One(entry) => std::slice::from_ref(entry),

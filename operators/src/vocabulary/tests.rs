@@ -23,14 +23,23 @@ fn numbered(surface: &str) -> Word<'_> {
     Word { surface, number: (!surface.starts_with('あ')).then_some(number) }
 }
 
+/// Documents of short words, many of which come again.
+fn books() -> impl Strategy<Value = Vec<Vec<String>>> {
+    prop::collection::vec(prop::collection::vec("[あ-う]{1,3}", 0..20), 1..8)
+}
+
+/// Soon the table is full, and some words come too seldom.
+fn admission() -> impl Strategy<Value = Admission> {
+    (SURFACES..SURFACES + 40, 1..4u64)
+        .prop_map(|(limit, minimum_count)| Admission { limit, minimum_count })
+}
+
 proptest! {
     #[test]
     fn every_text_comes_back_from_its_ids(
         documents in prop::collection::vec(prop::collection::vec(".{1,4}", 0..20), 1..6),
-        limit in SURFACES..SURFACES + 40,
-        minimum_count in 1..4u64,
+        admission in admission(),
     ) {
-        let admission = Admission { limit, minimum_count };
         let mut vocabulary = Vocabulary::default();
         for words in &documents {
             let (keys, distinct) = keyed(words);
@@ -38,7 +47,7 @@ proptest! {
             prop_assert_eq!(vocabulary.decode(&read.ids), words.concat());
             let characters = words.concat().chars().count() as u64;
             prop_assert_eq!(vocabulary.characters(&read.ids), characters);
-            prop_assert!(vocabulary.len() <= limit);
+            prop_assert!(vocabulary.len() <= admission.limit);
         }
         // And by a vocabulary that has never seen them.
         for words in &documents {
@@ -50,11 +59,9 @@ proptest! {
 
     #[test]
     fn what_the_dictionary_numbers_is_the_same_word(
-        documents in prop::collection::vec(prop::collection::vec("[あ-う]{1,3}", 0..20), 1..8),
-        limit in SURFACES..SURFACES + 40,
-        minimum_count in 1..4u64,
+        documents in books(),
+        admission in admission(),
     ) {
-        let admission = Admission { limit, minimum_count };
         let (mut plain, mut by_number) = (Vocabulary::default(), Vocabulary::default());
         for words in &documents {
             let (keys, distinct) = keyed(words);
@@ -67,12 +74,10 @@ proptest! {
 
     #[test]
     fn whoever_follows_knows_the_same(
-        documents in prop::collection::vec(prop::collection::vec("[あ-う]{1,3}", 0..20), 1..8),
-        limit in SURFACES..SURFACES + 40,
-        minimum_count in 1..4u64,
+        documents in books(),
+        admission in admission(),
         joins in 0..8usize,
     ) {
-        let admission = Admission { limit, minimum_count };
         let (mut leader, mut follower) = (Vocabulary::default(), Vocabulary::default());
         for (number, words) in documents.iter().enumerate() {
             if number == joins {
@@ -87,9 +92,9 @@ proptest! {
             }
             let (keys, distinct) = keyed(words);
             let distinct = || distinct.iter().map(|surface| &**surface);
-            let known = leader.surfaces().len();
+            let known = leader.len();
             let read = leader.read(&keys, distinct().map(Word::from), &admission);
-            follower.follow(&keys, distinct(), &read.numbers, leader.surfaces().skip(known));
+            follower.follow(&keys, distinct(), &read.numbers, leader.surfaces_from(known));
             prop_assert_eq!(&follower, &leader);
         }
     }

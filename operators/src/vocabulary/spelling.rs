@@ -1,0 +1,50 @@
+//! How a document's words are written: each distinct one once, then all of them in their order.
+
+use std::ops::Range;
+
+use super::Encoded;
+
+/// How each distinct word of a document is written.
+#[derive(Default)]
+pub(super) struct Spellings {
+    words: Vec<Spelling>,
+    // Of all words that are spelled, one after the other.
+    ids: Vec<u32>,
+}
+
+/// How a word is written.
+enum Spelling {
+    Whole(u32),
+    /// By these of the ids.
+    Parts(Range<u32>),
+}
+
+impl Spellings {
+    /// Adds the next word, which has this id.
+    pub fn add(&mut self, id: u32) {
+        self.words.push(Spelling::Whole(id));
+    }
+
+    /// Adds the next word, which `write` spells.
+    pub fn spell(&mut self, write: impl FnOnce(&mut Vec<u32>)) {
+        let start = self.ids.len() as u32;
+        write(&mut self.ids);
+        self.words.push(Spelling::Parts(start..self.ids.len() as u32));
+    }
+
+    /// The words that `keys` point to.
+    pub fn join(&self, keys: &[u32]) -> Encoded {
+        let mut encoded = Encoded { ids: Vec::with_capacity(keys.len()), ..Encoded::default() };
+        for key in keys {
+            match &self.words[*key as usize] {
+                Spelling::Whole(id) => encoded.ids.push(*id),
+                Spelling::Parts(Range { start, end }) => {
+                    let parts = &self.ids[*start as usize..*end as usize];
+                    encoded.spelled += u64::from(parts.len() != 1);
+                    encoded.ids.extend_from_slice(parts);
+                }
+            }
+        }
+        encoded
+    }
+}
