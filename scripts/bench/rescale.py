@@ -44,7 +44,7 @@ steps = true
 RIVER = functools.reduce(lambda job, change: job.replace(*change), [
     ("steps = true", "steps = false"),
     ("share = 0.0", f"share = {HELD_OUT}"),
-    ("epoch_entries = 4\n", "epoch_entries = 8\nepochs_in_flight = 16\n"),
+    ("epoch_entries = 4\n", "epoch_entries = 8\n"),
     ("hidden = 128\nembedding = 64", "hidden = 16\nembedding = 16"),
     ("limit = 4096", "limit = 1024"),
 ], STEPS)
