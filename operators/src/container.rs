@@ -88,9 +88,7 @@ pub fn read(
 ) -> Result<Content, ContainerError> {
     let member = address.member.as_deref();
     let Some(record) = &address.record else {
-        let mut body = Vec::new();
-        let most = limit.saturating_add(1);
-        stream::open(path, member, |stream| stream.take(most).read_to_end(&mut body).map(drop))?;
+        let body = stream::bytes(path, member, limit.saturating_add(1))?;
         return Ok(Content { body: body.into(), charset: None });
     };
     let mut file = table::of(path, member, record, unpacked)?;

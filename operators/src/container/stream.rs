@@ -70,6 +70,20 @@ pub fn open<T>(
     }
 }
 
+/// The bytes of a file, or of a member of an archive, decompressed as its name tells: so many at most.
+pub fn bytes(path: &Path, member: Option<&str>, most: u64) -> Result<Vec<u8>, ContainerError> {
+    let mut bytes = Vec::new();
+    if member.is_none() && told(&path.to_string_lossy()).1 == Compression::None {
+        let file = File::open(path)?;
+        // Room for all of it, so that nothing is copied as it grows.
+        bytes.reserve_exact(file.metadata()?.len().min(most) as usize);
+        file.take(most).read_to_end(&mut bytes)?;
+    } else {
+        open(path, member, |stream| stream.take(most).read_to_end(&mut bytes).map(drop))?;
+    }
+    Ok(bytes)
+}
+
 fn decompressed<T>(
     name: &str,
     stream: impl Read,
