@@ -46,16 +46,16 @@ pub struct Slicing {
     pub in_flight: u64,
 }
 
-/// A line of the listing.
+/// A line of the listing. Its entry is shared with whoever remembers what was listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
     /// Something to read: new, or revised.
-    Read(Entry),
+    Read(Arc<Entry>),
     /// Something that cannot be read, and why.
-    Unusable(Entry, String),
+    Unusable(Arc<Entry>, String),
     /// Something that was read once and that the library has no more.
-    Withdrawn(Entry),
+    Withdrawn(Arc<Entry>),
 }
 
 impl Line {
@@ -71,7 +71,7 @@ impl Line {
     pub fn numbered(mut self, sequence: u64) -> Self {
         match &mut self {
             Self::Read(entry) | Self::Unusable(entry, _) | Self::Withdrawn(entry) => {
-                entry.sequence = sequence;
+                Arc::make_mut(entry).sequence = sequence;
             }
         }
         self
@@ -164,6 +164,7 @@ pub fn catalogue<'scope>(
                     for line in slice {
                         match line {
                             Line::Read(entry) => {
+                                let entry = Arc::unwrap_or_clone(entry);
                                 entries.give(Batch::<Entry>::of(entry.sequence, [entry]));
                             }
                             Line::Unusable(entry, reason) => {
@@ -185,6 +186,7 @@ pub fn catalogue<'scope>(
     (entry_stream, reject_stream)
 }
 
-fn reject(entry: Entry, stage: Stage, reason: &str) -> Batch<Reject> {
+fn reject(entry: Arc<Entry>, stage: Stage, reason: &str) -> Batch<Reject> {
+    let entry = Arc::unwrap_or_clone(entry);
     Batch::of(entry.sequence, [RejectRow { entry, stage, reason }])
 }

@@ -61,7 +61,7 @@ impl Draw for Lines {
 #[test]
 fn every_line_of_the_listing_is_an_entry_or_a_reject_in_the_epoch_of_its_place() {
     let lines = (0..10).map(|sequence| {
-        let entry = Entry { sequence, ..Entry::default() };
+        let entry = Arc::new(Entry { sequence, ..Entry::default() });
         match sequence % 3 {
             0 => Line::Read(entry),
             1 => Line::Unusable(entry, format!("line {sequence}")),

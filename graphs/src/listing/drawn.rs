@@ -102,12 +102,14 @@ fn write(file: &mut File, drawing: &Drawing) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use operators::record::Entry;
 
     use super::*;
 
     fn lines(id: &str) -> Vec<Line> {
-        let entry = Entry { id: id.into(), ..Entry::default() };
+        let entry = Arc::new(Entry { id: id.into(), ..Entry::default() });
         vec![Line::Read(entry.clone()), Line::Unusable(entry, "line 3".into())]
     }
 

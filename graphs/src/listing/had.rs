@@ -1,33 +1,36 @@
 //! What a run has had: so what is new in an offer can be told.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use operators::{
-    catalogue::Line,
-    record::{Entry, Key},
-};
+use operators::{catalogue::Line, record::Entry};
 
 use super::kind::Offer;
 use crate::ledger::{self, Fate};
 
-/// The entries that a run has had, each as it last was, and the number that the next line gets.
+/// The entries that a run has had, and the number that the next line gets.
 #[derive(Clone, Debug, Default)]
 pub struct Had {
-    entries: BTreeMap<Key, Entry>,
+    sources: BTreeMap<String, Known>,
     next_sequence: u64,
 }
+
+/// The entries of one source, by their name in it, each as it last was. Those that several know are
+/// shared: a library has many, and its listing has them all at once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known(BTreeMap<String, Arc<Entry>>);
 
 impl Had {
     /// What this account tells.
     pub fn of(ledger: &[ledger::Line], next_sequence: u64) -> Self {
-        let mut entries = BTreeMap::new();
-        for line in ledger {
-            match line.fate {
-                Fate::Withdrawn => entries.remove(&line.entry.key()),
-                _ => entries.insert(line.entry.key(), line.entry.clone()),
-            };
+        let mut had = Self { next_sequence, ..Self::default() };
+        for ledger::Line { entry, fate, .. } in ledger {
+            let known = had.known(&entry.source);
+            match fate {
+                Fate::Withdrawn => known.remove(entry),
+                _ => known.insert(&Arc::new(entry.clone())),
+            }
         }
-        Self { entries, next_sequence }
+        had
     }
 
     /// The number that the next line gets.
@@ -36,51 +39,77 @@ impl Had {
     }
 
     /// What of this is one source's.
-    pub(super) fn of_source(&self, source: &str) -> Self {
-        let own = self.entries.iter().filter(|(key, _)| key.source == source);
-        let entries = own.map(|(key, entry)| (key.clone(), entry.clone())).collect();
-        Self { entries, next_sequence: self.next_sequence }
+    pub(super) fn of_source(&self, source: &str) -> Known {
+        self.sources.get(source).cloned().unwrap_or_default()
     }
 
-    /// Notes a line that was drawn.
+    /// Notes lines that were drawn, and gives them their numbers.
+    pub(super) fn number(&mut self, lines: Vec<Line>) -> Vec<Line> {
+        // Noted first, so that its entry stays shared with who knew it before.
+        lines.iter().for_each(|line| self.known(&line.entry().source).note(line));
+        let first = self.next_sequence;
+        self.next_sequence += lines.len() as u64;
+        lines.into_iter().zip(first..).map(|(line, number)| line.numbered(number)).collect()
+    }
+
+    /// Notes lines that were drawn and have their numbers.
+    pub(super) fn note(&mut self, lines: &[Line]) {
+        for line in lines {
+            let entry = line.entry();
+            self.next_sequence = self.next_sequence.max(entry.sequence + 1);
+            self.known(&entry.source).note(line);
+        }
+    }
+
+    fn known(&mut self, source: &str) -> &mut Known {
+        if !self.sources.contains_key(source) {
+            self.sources.insert(source.to_owned(), Known::default());
+        }
+        self.sources.get_mut(source).expect("it is there now")
+    }
+}
+
+impl Known {
+    /// Notes a line.
     pub(super) fn note(&mut self, line: &Line) {
-        let entry = line.entry();
-        self.next_sequence = self.next_sequence.max(entry.sequence + 1);
         match line {
-            Line::Withdrawn(_) => self.entries.remove(&entry.key()),
-            Line::Read(_) | Line::Unusable(..) => self.entries.insert(entry.key(), entry.clone()),
-        };
+            Line::Withdrawn(entry) => self.remove(entry),
+            Line::Read(entry) | Line::Unusable(entry, _) => self.insert(entry),
+        }
     }
 
-    /// The lines, not numbered yet, that tell what is new in a source's offer: its new and revised
+    /// The lines, not numbered yet, that tell what is new in the source's offer: its new and revised
     /// entries in the offer's order, then those that are gone. What is gone is told only of an offer
-    /// that is whole: a limited one leaves out much that is still there. They are had from now on.
-    pub(super) fn news(&mut self, source: &str, offer: Offer) -> Vec<Line> {
+    /// that is whole: a limited one leaves out much that is still there. They are known from now on.
+    pub(super) fn news(&mut self, offer: Offer) -> Vec<Line> {
         let mut lines = Vec::new();
-        let mut gone: BTreeMap<Key, Entry> = self
-            .entries
-            .iter()
-            .filter(|(key, _)| key.source == source && offer.is_whole)
-            .map(|(key, entry)| (key.clone(), entry.clone()))
-            .collect();
+        let mut gone = if offer.is_whole { self.0.clone() } else { BTreeMap::new() };
         for (entry, trouble) in offer.entries {
-            let key = entry.key();
-            gone.remove(&key);
-            let known = self.entries.get(&key);
+            gone.remove(&entry.id);
+            let known = self.0.get(&entry.id);
             if known.is_some_and(|known| known.revision == entry.revision) {
                 continue;
             }
-            self.entries.insert(key, entry.clone());
+            let entry = Arc::new(entry);
+            self.insert(&entry);
             lines.push(match trouble {
                 None => Line::Read(entry),
                 Some(reason) => Line::Unusable(entry, reason),
             });
         }
-        for (key, entry) in gone {
-            self.entries.remove(&key);
+        for entry in gone.into_values() {
+            self.remove(&entry);
             lines.push(Line::Withdrawn(entry));
         }
         lines
+    }
+
+    fn insert(&mut self, entry: &Arc<Entry>) {
+        self.0.insert(entry.id.clone(), Arc::clone(entry));
+    }
+
+    fn remove(&mut self, entry: &Entry) {
+        self.0.remove(&entry.id);
     }
 }
 
@@ -108,20 +137,16 @@ mod tests {
             };
             lines.into_iter().map(told).collect()
         };
-        let mut had = Had::default();
-        let first = had.news("s", offer(&[("b", "1"), ("a", "1"), ("c", "1")], true));
+        let mut known = Known::default();
+        let first = known.news(offer(&[("b", "1"), ("a", "1"), ("c", "1")], true));
         assert_eq!(told(first), ["read b", "read a", "read c"]);
         // a is revised, c is gone, d is new; b is as it was.
-        let second = had.news("s", offer(&[("b", "1"), ("a", "2"), ("d", "1")], true));
+        let second = known.news(offer(&[("b", "1"), ("a", "2"), ("d", "1")], true));
         assert_eq!(told(second), ["read a", "read d", "gone c"]);
-        // It is gone once, another source does not miss it, and a part of the offer proves nothing.
-        assert_eq!(told(had.news("t", offer(&[], true))), [""; 0]);
-        assert_eq!(told(had.news("s", offer(&[("b", "1")], false))), [""; 0]);
-        assert_eq!(
-            told(had.news("s", offer(&[("b", "1"), ("a", "2"), ("d", "1")], true))),
-            [""; 0]
-        );
+        // It is gone once, and a part of the offer proves nothing.
+        assert_eq!(told(known.news(offer(&[("b", "1")], false))), [""; 0]);
+        assert_eq!(told(known.news(offer(&[("b", "1"), ("a", "2"), ("d", "1")], true))), [""; 0]);
         // What comes back is new.
-        assert_eq!(told(had.news("s", offer(&[("c", "1")], false))), ["read c"]);
+        assert_eq!(told(known.news(offer(&[("c", "1")], false))), ["read c"]);
     }
 }

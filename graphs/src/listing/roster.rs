@@ -22,7 +22,7 @@ use operators::{
 
 use super::{
     drawn::{DrawnEpochs, Replay},
-    had::Had,
+    had::{Had, Known},
     kind::Offer,
 };
 use crate::{
@@ -77,7 +77,7 @@ struct Participant {
     from: Epoch,
     until: Option<Epoch>,
     // What it has told, from the epoch on that it takes part.
-    told: Option<Had>,
+    told: Option<Known>,
     // What it has offered before that.
     offers: Vec<Offer>,
     has_ended: bool,
@@ -272,7 +272,7 @@ impl Inner {
             for offer in offers.drain(..) {
                 let offered = offer.entries.len() as u64;
                 let mut listed = Listed { source: name.clone(), offered, ..Listed::default() };
-                let news = told.news(name, offer);
+                let news = told.news(offer);
                 for line in &news {
                     match line {
                         Line::Read(_) => listed.new += 1,
@@ -292,16 +292,17 @@ impl Inner {
     fn draw(&mut self, epoch: Epoch, idle: bool) -> Drawn<Line> {
         self.next = epoch;
         self.hear();
-        let lines = match self.replay.pop_front_if(|(drawn, _)| *drawn == epoch) {
-            Some((_, lines)) => lines,
-            None => match self.fresh(epoch, idle) {
-                Drawn::Slice(lines) => lines,
-                nothing => return nothing,
-            },
+        let drawn = match self.replay.pop_front_if(|(drawn, _)| *drawn == epoch) {
+            Some((_, lines)) => {
+                self.had.note(&lines);
+                Drawn::Slice(lines)
+            }
+            None => self.fresh(epoch, idle),
         };
-        lines.iter().for_each(|line| self.had.note(line));
-        self.next = epoch + 1;
-        Drawn::Slice(lines)
+        if let Drawn::Slice(_) = drawn {
+            self.next = epoch + 1;
+        }
+        drawn
     }
 
     /// An epoch that no earlier run has drawn.
@@ -316,8 +317,7 @@ impl Inner {
             }
             nothing => return nothing,
         };
-        let lines: Vec<Line> =
-            lines.into_iter().zip(first..).map(|(line, number)| line.numbered(number)).collect();
+        let lines = self.had.number(lines);
         if let Some(drawn) = self.drawn.as_mut().filter(|_| self.mixture.is_open_ended(epoch))
             && let Err(error) = drawn.append(epoch, &lines)
         {
