@@ -3,10 +3,13 @@
 //! Out of each batch of documents comes one batch of [`Words`], at the same time and with the same
 //! route: for each document its words as keys, and each distinct word once, in order of first
 //! appearance. The words, joined, are the text; line ends and blanks are words. Batches wait for their
-//! turn, one an activation; nothing is rejected: any text has words, and an empty one has none.
+//! turn, and long texts are cut a stretch at a time, because this is the work that takes long: meanwhile
+//! the worker's other stages wait, and other workers for them. Nothing is rejected: any text has words,
+//! and an empty one has none.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
+use hashbrown::HashMap;
 use rustc_hash::FxHashMap;
 use timely::{
     container::DrainContainer,
@@ -15,7 +18,7 @@ use timely::{
 
 use crate::{
     Batches,
-    analyzer::{Analyzer, Dictionary},
+    analyzer::{Analyzer, Dictionary, Word},
     batch::{Batch, Builder},
     record::{Document, Tokens, Words},
 };
@@ -42,8 +45,7 @@ impl<'scope> Tokenize<'scope> for Batches<'scope, Document> {
         let (scope, mut tokenizer) = (self.scope(), Tokenizer::new(Arc::clone(dictionary)));
         self.unary::<Builder<Words>, _, _, _>(Pipeline, "Tokenize", move |_, info| {
             let again = scope.activator_for(info.address);
-            // A batch at a time, however many an epoch lets go of when it closes: this is the work that
-            // takes long, and meanwhile the worker's other stages wait, and others for them.
+            // However many an epoch lets go of when it closes.
             let mut waiting = VecDeque::new();
             move |input, output| {
                 let port = output.output_index();
@@ -51,8 +53,11 @@ impl<'scope> Tokenize<'scope> for Batches<'scope, Document> {
                     let Some(epoch) = capability.retain_least(port) else { return };
                     waiting.extend(documents.drain().map(|batch| (epoch.clone(), batch)));
                 });
-                if let Some((epoch, batch)) = waiting.pop_front() {
-                    output.session(&epoch).give(tokenizer.tokenize(&batch));
+                if let Some((epoch, batch)) = waiting.front()
+                    && let Some(words) = tokenizer.advance(batch)
+                {
+                    output.session(epoch).give(words);
+                    waiting.pop_front();
                 }
                 if !waiting.is_empty() {
                     again.activate();
@@ -62,41 +67,103 @@ impl<'scope> Tokenize<'scope> for Batches<'scope, Document> {
     }
 }
 
+/// How much is cut before other stages have their turn, in bytes: some three milliseconds' worth.
+const STRETCH: usize = 32 * 1024;
+
 /// The stage's engine: an analyzer and the numbering of a document's words.
 pub struct Tokenizer {
     analyzer: Analyzer,
+    // Of the batch under way: the documents that are begun.
+    begun: Vec<Begun>,
 }
 
 impl Tokenizer {
     /// A tokenizer over a dictionary.
     pub fn new(dictionary: Arc<Dictionary>) -> Self {
-        Self { analyzer: Analyzer::new(dictionary) }
+        Self { analyzer: Analyzer::new(dictionary), begun: Vec::new() }
     }
 
     /// The words of a batch of documents.
     pub fn tokenize(&mut self, documents: &Batch<Document>) -> Batch<Words> {
-        let words = documents.iter().map(|document| self.tokens(document.text)).collect();
-        Batch::from_rows(documents.route, Words::of_documents(documents.rows(), words))
+        loop {
+            if let Some(words) = self.advance(documents) {
+                return words;
+            }
+        }
+    }
+
+    /// Cuts one more stretch of a batch of documents, the same one until its words are there.
+    pub fn advance(&mut self, documents: &Batch<Document>) -> Option<Batch<Words>> {
+        let mut left = STRETCH;
+        for (row, document) in documents.iter().enumerate() {
+            if row == self.begun.len() {
+                self.begun.push(Begun::default());
+            }
+            let begun = &mut self.begun[row];
+            left = left.saturating_sub(begun.advance(document.text, left, &mut self.analyzer));
+            if begun.length < document.text.len() {
+                return None;
+            }
+        }
+        let texts = documents.iter().map(|document| document.text);
+        let words = self.begun.drain(..).zip(texts).map(|(begun, text)| begun.tokens(text));
+        Some(Batch::from_rows(
+            documents.route,
+            Words::of_documents(documents.rows(), words.collect()),
+        ))
     }
 
     /// The words of a text.
     pub fn tokens<'t>(&mut self, text: &'t str) -> Tokens<'t> {
-        let mut tokens = Tokens::default();
-        // The keys of words that the dictionary has, by number, and of others, which borrow the text.
-        let mut known: FxHashMap<u32, u32> = FxHashMap::default();
-        let mut others: FxHashMap<&str, u32> = FxHashMap::default();
-        self.analyzer.words(text, |word| {
-            let next = u32::try_from(tokens.distinct.len()).expect("fewer words than characters");
-            let key = *match word.number {
-                Some(number) => known.entry(number).or_insert(next),
-                None => others.entry(word.surface).or_insert(next),
-            };
-            if key == next {
-                tokens.distinct.push(word);
-            }
-            tokens.keys.push(key);
-        });
-        tokens
+        let mut begun = Begun::default();
+        begun.advance(text, text.len(), &mut self.analyzer);
+        begun.tokens(text)
+    }
+}
+
+/// A text and its words, as far as it is cut.
+#[derive(Default)]
+struct Begun {
+    // Bytes that are cut.
+    length: usize,
+    keys: Vec<u32>,
+    // Where each distinct word comes first, and its number in the dictionary.
+    distinct: Vec<(Range<usize>, Option<u32>)>,
+    // The keys of words that the dictionary has, by number, and of others.
+    known: FxHashMap<u32, u32>,
+    others: HashMap<String, u32>,
+}
+
+impl Begun {
+    /// Cuts on from where the text is cut to, over so many bytes and to the end of that line; how many
+    /// those were.
+    fn advance(&mut self, text: &str, bytes: usize, analyzer: &mut Analyzer) -> usize {
+        let rest = &text[self.length..];
+        // A line is analyzed as a whole, so its end is where one can stop.
+        let line_end = memchr::memchr(b'\n', rest.as_bytes().get(bytes..).unwrap_or_default());
+        let stretch = &rest[..line_end.map_or(rest.len(), |end| bytes + end + 1)];
+        analyzer.words(stretch, |word| self.add(word));
+        stretch.len()
+    }
+
+    fn add(&mut self, word: Word<'_>) {
+        let next = u32::try_from(self.distinct.len()).expect("fewer words than characters");
+        let key = *match word.number {
+            Some(number) => self.known.entry(number).or_insert(next),
+            None => self.others.entry_ref(word.surface).or_insert(next),
+        };
+        let end = self.length + word.surface.len();
+        if key == next {
+            self.distinct.push((self.length..end, word.number));
+        }
+        self.keys.push(key);
+        self.length = end;
+    }
+
+    /// The words of the text, which is cut to its end.
+    fn tokens(self, text: &str) -> Tokens<'_> {
+        let word = |(place, number): (Range<usize>, _)| Word { surface: &text[place], number };
+        Tokens { keys: self.keys, distinct: self.distinct.into_iter().map(word).collect() }
     }
 }
 
@@ -131,6 +198,30 @@ mod tests {
         assert_eq!(tokenizer.tokens(""), Tokens::default());
         // The second document starts from zero again.
         assert_eq!(tokenizer.tokens("。雨").keys, [0, 1]);
+    }
+
+    #[test]
+    fn a_text_that_is_cut_in_stretches_has_the_words_that_it_has_at_once() {
+        let mut tokenizer = Tokenizer::new(dictionary());
+        // Lines of its own and a last one without an end, over several stretches.
+        let line = |n: usize| format!("雨が{n}日降り、川は{}。\n", ["静かだ", "深い", "Ｑ"][n % 3]);
+        let long = (0..STRETCH / 10).map(line).collect::<String>() + "川";
+        let stretches = long.len() / STRETCH;
+        assert!(stretches >= 3);
+        let batch = Batch::of(0, [document(0, "雨。"), document(1, &long), document(2, "")]);
+        let calls = std::iter::from_fn(|| Some(tokenizer.advance(&batch)));
+        let calls: Vec<_> = calls.take(stretches + 1).collect();
+        let (last, before) = calls.split_last().expect("some");
+        assert!(before.iter().all(Option::is_none), "all at once");
+        let words = last.as_ref().expect("all of it is cut");
+        for (row, text) in words.iter().zip(["雨。", &long, ""]) {
+            let whole = tokenizer.tokens(text);
+            assert_eq!(row.keys, whole.keys);
+            assert!(row.distinct().eq(whole.distinct));
+        }
+        // The next batch begins anew.
+        let next = Batch::of(0, [document(3, "雨")]);
+        assert_eq!(tokenizer.advance(&next).expect("a short one").iter().next().unwrap().keys, [0]);
     }
 
     #[test]
