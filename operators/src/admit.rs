@@ -55,7 +55,7 @@ pub fn read(batch: &Batch<Words>, vocabulary: &mut Vocabulary, admission: &Admis
         encoded = vocabulary.read(words.keys, words.distinct(), admission);
         encoded.ids.push(DOCUMENT);
     }
-    let Encoded { ids, spelled, admitted: new, numbers } = encoded;
+    let Encoded { ids, spelled, admitted: new, counted } = encoded;
     let surfaces = vocabulary.surfaces_from(known).zip(known..);
     let admitted = encode_admitted(
         surfaces.map(|(surface, id)| (surface, vocabulary.parts(surface, id))),
@@ -63,5 +63,5 @@ pub fn read(batch: &Batch<Words>, vocabulary: &mut Vocabulary, admission: &Admis
     );
     // The dictionary's numbers have served: what comes after keeps words for long, and writes them down.
     let batch = Batch::from_rows(batch.route, Words::without_numbers(batch.rows()));
-    Reading { words: batch, ids: UInt32Array::from(ids), spelled, admitted, numbers }
+    Reading { words: batch, ids: UInt32Array::from(ids), spelled, admitted, counted }
 }

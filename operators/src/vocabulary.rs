@@ -80,9 +80,17 @@ pub struct Encoded {
     /// For each surface that was admitted, in the order of their ids: the key of the distinct word that
     /// it is, if it is one and not only a part of some.
     pub admitted: Vec<Option<usize>>,
-    /// For each distinct word the number that it has among all that were ever counted, from 0 in the
-    /// order in which they came. [`Vocabulary::follow`] counts by it.
-    pub numbers: Vec<u32>,
+    /// How each distinct word was counted.
+    pub counted: Vec<Counted>,
+}
+
+/// A distinct word of a text, counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Its number among all that were ever counted, from 0 in the order in which they came.
+    pub number: u32,
+    /// How often the text has it.
+    pub times: u32,
 }
 
 impl Vocabulary {
@@ -193,16 +201,13 @@ impl Vocabulary {
         distinct: impl Iterator<Item = Word<'a>> + Clone,
         admission: &Admission,
     ) -> Encoded {
-        let times = times(keys, distinct.clone().count());
-        let mut ids = Vec::with_capacity(times.len());
-        let (mut admitted, mut numbers) = (Vec::new(), Vec::with_capacity(times.len()));
-        let mut memo = std::mem::take(&mut self.memo);
-        for (key, (word, times)) in distinct.clone().zip(times).enumerate() {
+        let counted = self.counted(keys, distinct.clone());
+        let mut ids = Vec::with_capacity(counted.len());
+        let mut admitted = Vec::new();
+        for (key, &Counted { number, times }) in counted.iter().enumerate() {
             let next = self.len();
-            let number = memo.find(word, |surface| self.number(surface));
-            numbers.push(number);
             let word = &mut self.words[number as usize];
-            word.count += times;
+            word.count += u64::from(times);
             if word.count >= admission.minimum_count && next < admission.limit {
                 word.id.get_or_insert(numbered(next));
             }
@@ -213,7 +218,6 @@ impl Vocabulary {
             }
             ids.push(id);
         }
-        self.memo = memo;
         // Only words bring words into the table so far, so those ids hold for the whole document.
         // Characters that are missing:
         let mut needed = Vec::new();
@@ -239,27 +243,43 @@ impl Vocabulary {
                 admitted.push(alone.get(&character).copied());
             }
         }
-        Encoded { admitted, numbers, ..spellings.join(keys) }
+        Encoded { admitted, counted, ..spellings.join(keys) }
+    }
+
+    /// The numbers of a text's words, which are known from now on, and how often each comes. All numbers
+    /// are found before any word is touched: so the memory that they lie in is waited for together.
+    fn counted<'a>(
+        &mut self,
+        keys: &[u32],
+        distinct: impl Iterator<Item = Word<'a>>,
+    ) -> Vec<Counted> {
+        let mut memo = std::mem::take(&mut self.memo);
+        let mut counted: Vec<_> = distinct
+            .map(|word| memo.find(word, |surface| self.number(surface)))
+            .map(|number| Counted { number, times: 0 })
+            .collect();
+        self.memo = memo;
+        keys.iter().for_each(|key| counted[*key as usize].times += 1);
+        counted
     }
 
     /// Takes over what another vocabulary, which knew the same until then, learnt from a document: the
-    /// words that `keys` point to, counted by the numbers that [`Self::read`] gave there, and what was
-    /// `admitted`. Only new words are looked up.
+    /// `distinct` words as [`Self::read`] has `counted` them there, and what was `admitted`. Only new
+    /// words are looked up.
     pub fn follow<'a>(
         &mut self,
-        keys: &[u32],
         distinct: impl Iterator<Item = &'a str>,
-        numbers: &[u32],
+        counted: &[Counted],
         admitted: impl Iterator<Item = &'a str>,
     ) {
-        for (surface, &number) in distinct.zip(numbers) {
+        for (surface, &Counted { number, .. }) in distinct.zip(counted) {
             if number as usize >= self.words.len() {
                 let own = self.number(surface);
                 assert_eq!(own, number, "both vocabularies knew the same");
             }
         }
-        for (&number, times) in numbers.iter().zip(times(keys, numbers.len())) {
-            self.words[number as usize].count += times;
+        for &Counted { number, times } in counted {
+            self.words[number as usize].count += u64::from(times);
         }
         for surface in admitted {
             self.append(surface);
@@ -363,15 +383,6 @@ impl Eq for Vocabulary {}
 
 fn numbered(id: u32) -> NonZeroU32 {
     NonZeroU32::new(id).expect("surfaces come after what has the id 0")
-}
-
-/// How often each of so many distinct words comes.
-fn times(keys: &[u32], distinct: usize) -> Vec<u64> {
-    let mut times = vec![0; distinct];
-    for key in keys {
-        times[*key as usize] += 1;
-    }
-    times
 }
 
 #[cfg(test)]

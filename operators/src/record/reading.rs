@@ -17,7 +17,11 @@ use super::{
     columns::column,
     rows::{vector_at, written_out},
 };
-use crate::{Epoch, batch::Batch, vocabulary::Vocabulary};
+use crate::{
+    Epoch,
+    batch::Batch,
+    vocabulary::{Counted, Vocabulary},
+};
 
 /// A document as the model reads it.
 #[derive(Clone, Debug)]
@@ -31,9 +35,8 @@ pub struct Reading {
     pub spelled: u64,
     /// The surfaces that entered the vocabulary with it, in the order of their ids.
     pub admitted: RecordBatch,
-    /// The numbers of its distinct words, as [`crate::vocabulary::Encoded`] has them. Empty if it is
-    /// held out.
-    pub numbers: Vec<u32>,
+    /// How each of its distinct words was counted. Empty if it is held out.
+    pub counted: Vec<Counted>,
 }
 
 impl Reading {
@@ -42,7 +45,7 @@ impl Reading {
         for words in self.words.iter().filter(|words| !words.entry.held_out) {
             let surfaces = words.surfaces.iter().flatten();
             let admitted = admitted(&self.admitted).map(|word| word.surface);
-            vocabulary.follow(words.keys, surfaces, &self.numbers, admitted);
+            vocabulary.follow(surfaces, &self.counted, admitted);
         }
     }
 }

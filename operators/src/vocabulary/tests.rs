@@ -94,7 +94,7 @@ proptest! {
             let distinct = || distinct.iter().map(|surface| &**surface);
             let known = leader.len();
             let read = leader.read(&keys, distinct().map(Word::from), &admission);
-            follower.follow(&keys, distinct(), &read.numbers, leader.surfaces_from(known));
+            follower.follow(distinct(), &read.counted, leader.surfaces_from(known));
             prop_assert_eq!(&follower, &leader);
         }
     }
@@ -124,15 +124,15 @@ fn a_word_enters_once_it_was_seen_often_enough() {
     let bytes = [0xE5, 0xB0, 0x8F, 0xE5, 0xB7, 0x9D].map(|byte| byte + 1);
     let mut once =
         |keys: &[u32]| vocabulary.read(keys, ["小川"].map(Word::from).into_iter(), &admission);
-    let encoded = |ids: &[u32], spelled, admitted: &[Option<usize>]| Encoded {
+    let encoded = |ids: &[u32], spelled, admitted: &[Option<usize>], times| Encoded {
         ids: ids.to_vec(),
         spelled,
         admitted: admitted.to_vec(),
-        numbers: vec![0],
+        counted: vec![Counted { number: 0, times }],
     };
-    assert_eq!(once(&[0]), encoded(&bytes, 1, &[None, None]));
-    assert_eq!(once(&[0]), encoded(&[257, 258], 1, &[]));
-    assert_eq!(once(&[0, 0]), encoded(&[259, 259], 0, &[Some(0)]));
+    assert_eq!(once(&[0]), encoded(&bytes, 1, &[None, None], 1));
+    assert_eq!(once(&[0]), encoded(&[257, 258], 1, &[], 1));
+    assert_eq!(once(&[0, 0]), encoded(&[259, 259], 0, &[Some(0)], 2));
     assert_eq!(vocabulary.parts("小川", 259), [257, 258]);
     assert_eq!(vocabulary.parts("小", 257), [1 + 0xE5, 1 + 0xB0, 1 + 0x8F]);
     // A character that is a word of the document as well is told by that word's key.
