@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
+use tikv_jemallocator::Jemalloc;
 
 /// Rust allocates here and libtorch by malloc, which `model::device::keep_freed_memory` gives a
 /// single arena: so that workers that allocate text and the trainer never wait for each other.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     seseragi::engine()

@@ -22,7 +22,7 @@ use serde_json::json;
 
 /// As in the program.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// What is to be trained, and on what.
 #[derive(Debug, Deserialize)]
