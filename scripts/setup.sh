@@ -8,6 +8,7 @@ command -v cargo >/dev/null 2>&1 || missing+=("cargo: install Rust (rustup is th
 command -v python3 >/dev/null 2>&1 || missing+=("python3: install Python 3 with pip (Debian: apt-get install python3-pip)")
 command -v c++ >/dev/null 2>&1 || command -v g++ >/dev/null 2>&1 ||
   missing+=("c++: install a C++ compiler (Debian: apt-get install g++)")
+command -v make >/dev/null 2>&1 || missing+=("make: install it (Debian: apt-get install make); the allocator is built by it")
 if [ ${#missing[@]} -gt 0 ]; then
   printf 'setup: missing %s\n' "${missing[@]}" >&2
   exit 1

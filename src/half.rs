@@ -11,15 +11,10 @@
 
 use std::{
     convert::Infallible, env, io, os::unix::process::CommandExt, path::Path, process::Command,
+    thread,
 };
 
 use anyhow::{Context, bail};
-
-/// How the engine's allocator deals with the system, unless someone has said otherwise. Few arenas: each
-/// keeps what has been freed in it for itself. What was freed goes back to the system within some tenths of a
-/// second: a page's text comes and goes in less, and none of it is missed for longer.
-const MEMORY: (&str, &str) =
-    ("_RJEM_MALLOC_CONF", "narenas:4,dirty_decay_ms:500,muzzy_decay_ms:0,thp:never");
 
 /// What the engine's file is called.
 const ENGINE: &str = concat!(env!("CARGO_PKG_NAME"), "-engine");
@@ -65,6 +60,20 @@ impl Half for Engine {
     }
 }
 
+/// How the engine's allocator, jemalloc, is told what to do.
+const MEMORY: &str = "_RJEM_MALLOC_CONF";
+
+/// How it deals with the system, unless someone has said otherwise (measured in docs/benchmarks/log.md).
+fn memory_settings() -> String {
+    // Each arena keeps what was freed in it for itself, so there are few; but threads that want large blocks
+    // wait for each other at one.
+    let arenas = thread::available_parallelism().map_or(2, |cores| cores.get() / 4).max(2);
+    // What was freed goes back to the system two seconds later, if anything is allocated then. To give it
+    // back costs every core a little; sooner, a river holds a few MiB less.
+    // No huge pages: each thread touches many a little, and the system clears two megabytes at a time.
+    format!("narenas:{arenas},dirty_decay_ms:2000,thp:never")
+}
+
 /// Whether someone has said how OpenMP's threads wait; then it is left at that.
 fn is_told_how_to_wait() -> bool {
     ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"].iter().any(|name| env::var_os(name).is_some())
@@ -85,9 +94,8 @@ fn become_program(program: &Path) -> io::Result<Infallible> {
     if !is_told_how_to_wait() {
         command.env("OMP_WAIT_POLICY", "passive");
     }
-    let (name, value) = MEMORY;
-    if env::var_os(name).is_none() {
-        command.env(name, value);
+    if env::var_os(MEMORY).is_none() {
+        command.env(MEMORY, memory_settings());
     }
     Err(command.exec())
 }

@@ -40,10 +40,26 @@ impl Analyzer {
     }
 
     /// Hands the words of `text` to `word`, in order; joined, they are `text`.
-    pub fn words<'t>(&mut self, text: &'t str, mut word: impl FnMut(Word<'t>)) {
+    pub fn words<'t>(&mut self, text: &'t str, word: impl FnMut(Word<'t>)) {
+        self.words_of(text, text.len(), word);
+    }
+
+    /// The same for at least so many bytes from the beginning, if the text has them, and to the end of
+    /// what is analyzed as a whole; how many bytes those were. What is left can be analyzed by itself, and
+    /// has the words that it would have had.
+    pub fn words_of<'t>(
+        &mut self,
+        text: &'t str,
+        bytes: usize,
+        mut word: impl FnMut(Word<'t>),
+    ) -> usize {
+        let mut done = 0;
         for line in text.split_inclusive('\n') {
             let content = line.strip_suffix('\n').unwrap_or(line);
             for piece in line::pieces(content) {
+                if done >= bytes {
+                    return done;
+                }
                 self.analyze(piece);
                 let starts = self.cuts.iter().map(|cut| cut.start);
                 let numbers = self.cuts.iter().map(|cut| cut.number).chain(iter::repeat(None));
@@ -54,11 +70,14 @@ impl Analyzer {
                         word(Word { surface, number });
                     }
                 }
+                done += piece.len();
             }
             if content.len() < line.len() {
                 word(Word::from(&line[content.len()..]));
+                done += 1;
             }
         }
+        done
     }
 
     fn analyze(&mut self, piece: &str) {

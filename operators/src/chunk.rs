@@ -42,6 +42,9 @@ impl Cutter {
     pub fn push(&mut self, ids: &[u32], vocabulary: u32) -> Vec<Chunk> {
         self.vocabulary = vocabulary;
         self.pending.extend_from_slice(ids);
+        if self.pending.len() < self.size {
+            return Vec::new();
+        }
         let whole = self.pending.len() / self.size;
         let rest = self.pending.split_off(whole * self.size);
         let words = UInt32Array::from(std::mem::replace(&mut self.pending, rest));

@@ -190,7 +190,7 @@ impl<'scope> Fetch<'scope> for Batches<'scope, Entry> {
 fn page_of<'a>(entry: &Entry, page: &'a Fetched) -> PageRow<'a> {
     PageRow {
         entry: entry.clone(),
-        content: page.content,
+        content: page.content(),
         media: &page.media,
         charset: page.charset.as_deref(),
         body: &page.body,

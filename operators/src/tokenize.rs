@@ -2,10 +2,9 @@
 //!
 //! Out of each batch of documents comes one batch of [`Words`], at the same time and with the same
 //! route: for each document its words as keys, and each distinct word once, in order of first
-//! appearance. The words, joined, are the text; line ends and blanks are words. Batches wait for their
-//! turn, and long texts are cut a stretch at a time, because this is the work that takes long: meanwhile
-//! the worker's other stages wait, and other workers for them. Nothing is rejected: any text has words,
-//! and an empty one has none.
+//! appearance. The words, joined, are the text; line ends and blanks are words. Cutting takes long, and
+//! meanwhile the worker's other stages wait, and other workers for them: so one batch at a time is cut,
+//! and of a long text a stretch. Nothing is rejected: any text has words, and an empty one has none.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
@@ -45,7 +44,7 @@ impl<'scope> Tokenize<'scope> for Batches<'scope, Document> {
         let (scope, mut tokenizer) = (self.scope(), Tokenizer::new(Arc::clone(dictionary)));
         self.unary::<Builder<Words>, _, _, _>(Pipeline, "Tokenize", move |_, info| {
             let again = scope.activator_for(info.address);
-            // However many an epoch lets go of when it closes.
+            // An epoch that closes lets go of many batches at once: here they have their turn.
             let mut waiting = VecDeque::new();
             move |input, output| {
                 let port = output.output_index();
@@ -135,15 +134,10 @@ struct Begun {
 }
 
 impl Begun {
-    /// Cuts on from where the text is cut to, over so many bytes and to the end of that line; how many
-    /// those were.
+    /// Cuts on from where the text is cut to, over so many bytes and a few more; how many those were.
     fn advance(&mut self, text: &str, bytes: usize, analyzer: &mut Analyzer) -> usize {
         let rest = &text[self.length..];
-        // A line is analyzed as a whole, so its end is where one can stop.
-        let line_end = memchr::memchr(b'\n', rest.as_bytes().get(bytes..).unwrap_or_default());
-        let stretch = &rest[..line_end.map_or(rest.len(), |end| bytes + end + 1)];
-        analyzer.words(stretch, |word| self.add(word));
-        stretch.len()
+        analyzer.words_of(rest, bytes, |word| self.add(word))
     }
 
     fn add(&mut self, word: Word<'_>) {
@@ -172,7 +166,10 @@ mod tests {
     use timely::dataflow::operators::{Capture, ToStream, capture::Event};
 
     use super::*;
-    use crate::record::{DocumentRow, Entry};
+    use crate::{
+        analyzer::LONGEST,
+        record::{DocumentRow, Entry},
+    };
 
     fn dictionary() -> Arc<Dictionary> {
         Dictionary::open(&Dictionary::locate()).unwrap_or_else(|error| panic!("{error}"))
@@ -200,28 +197,58 @@ mod tests {
         assert_eq!(tokenizer.tokens("。雨").keys, [0, 1]);
     }
 
+    /// Lines of several stretches and a last one without an end; and one line of several pieces.
+    fn long_texts() -> [String; 2] {
+        let line = |n: usize| format!("雨が{n}日降り、川は{}。", ["静かだ", "深い", "Ｑ"][n % 3]);
+        let lines = (0..STRETCH / 10).map(|n| line(n) + "\n").collect::<String>() + "川";
+        [lines, (0..2 * LONGEST / 10).map(line).collect()]
+    }
+
     #[test]
     fn a_text_that_is_cut_in_stretches_has_the_words_that_it_has_at_once() {
         let mut tokenizer = Tokenizer::new(dictionary());
-        // Lines of its own and a last one without an end, over several stretches.
-        let line = |n: usize| format!("雨が{n}日降り、川は{}。\n", ["静かだ", "深い", "Ｑ"][n % 3]);
-        let long = (0..STRETCH / 10).map(line).collect::<String>() + "川";
-        let stretches = long.len() / STRETCH;
-        assert!(stretches >= 3);
-        let batch = Batch::of(0, [document(0, "雨。"), document(1, &long), document(2, "")]);
-        let calls = std::iter::from_fn(|| Some(tokenizer.advance(&batch)));
-        let calls: Vec<_> = calls.take(stretches + 1).collect();
-        let (last, before) = calls.split_last().expect("some");
-        assert!(before.iter().all(Option::is_none), "all at once");
-        let words = last.as_ref().expect("all of it is cut");
-        for (row, text) in words.iter().zip(["雨。", &long, ""]) {
-            let whole = tokenizer.tokens(text);
-            assert_eq!(row.keys, whole.keys);
-            assert!(row.distinct().eq(whole.distinct));
+        for long in &long_texts() {
+            let batch = Batch::of(0, [document(0, "雨。"), document(1, long), document(2, "")]);
+            let mut stretches = 1;
+            let words = loop {
+                match tokenizer.advance(&batch) {
+                    None => stretches += 1,
+                    Some(words) => break words,
+                }
+            };
+            assert!(stretches >= 3, "{stretches}");
+            for (row, text) in words.iter().zip(["雨。", long, ""]) {
+                let whole = tokenizer.tokens(text);
+                assert_eq!(row.keys, whole.keys);
+                assert!(row.distinct().eq(whole.distinct));
+            }
+            // The next batch begins anew.
+            let next = Batch::of(0, [document(3, "雨")]);
+            assert_eq!(tokenizer.tokenize(&next).iter().next().unwrap().keys, [0]);
         }
-        // The next batch begins anew.
-        let next = Batch::of(0, [document(3, "雨")]);
-        assert_eq!(tokenizer.advance(&next).expect("a short one").iter().next().unwrap().keys, [0]);
+    }
+
+    #[test]
+    fn a_long_text_comes_out_whole_and_what_waits_behind_it_after_it() {
+        let [long, _] = long_texts();
+        let dictionary = dictionary();
+        let texts = [long.clone(), "雨。".to_owned(), long];
+        let expected: Vec<_> = texts.iter().map(String::len).collect();
+        let captured = timely::example(move |scope| {
+            let batches = texts.iter().map(|text| Batch::of(0, [document(0, text)]));
+            batches.collect::<Vec<_>>().to_stream(scope).tokenize(&dictionary).capture()
+        });
+        let mut lengths = Vec::new();
+        for event in captured {
+            if let Event::Messages(_, mut container) = event {
+                for batch in container.drain() {
+                    let row = batch.iter().next().expect("a document a batch");
+                    let length = |&key: &u32| row.surfaces.value(key as usize).len();
+                    lengths.push(row.keys.iter().map(length).sum::<usize>());
+                }
+            }
+        }
+        assert_eq!(lengths, expected);
     }
 
     #[test]

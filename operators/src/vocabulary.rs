@@ -10,12 +10,13 @@
 //! | 1 – 256 | the byte `id - 1` of a character outside the table |
 //! | from 257 | surfaces: words, and single characters, which serve as words and for spelling |
 
+mod index;
 mod spelling;
 mod transcript;
 
-use std::{hash::BuildHasher, num::NonZeroU32};
+use std::num::NonZeroU32;
 
-use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
+use index::Index;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use spelling::Spellings;
@@ -46,11 +47,12 @@ pub struct Admission {
 pub struct Vocabulary {
     // Words that are in the table, and those that were only counted yet, by number: as they came.
     words: Vec<Known>,
-    // The numbers, in the places that their letters are hashed to.
-    numbers: HashTable<u32>,
-    hasher: DefaultHashBuilder,
+    // The numbers by the letters.
+    index: Index,
     // By id, from `SURFACES` on: the word's number.
     surfaces: Vec<u32>,
+    // The ids of characters of the basic plane, by code point: words are spelled in them again and again.
+    characters: Vec<Option<NonZeroU32>>,
     // The numbers of the dictionary's words.
     memo: Memo,
 }
@@ -147,9 +149,16 @@ impl Vocabulary {
     }
 
     fn word(&self, surface: &str) -> Option<&Known> {
-        let hash = self.hasher.hash_one(surface);
         let word = |number: u32| &self.words[number as usize];
-        self.numbers.find(hash, |&number| *word(number).surface == *surface).copied().map(word)
+        self.index.find(surface, |number| *word(number).surface == *surface).map(word)
+    }
+
+    /// The id of a character.
+    fn character(&self, character: char) -> Option<u32> {
+        match u16::try_from(character) {
+            Ok(point) => self.characters.get(usize::from(point)).copied()?.map(NonZeroU32::get),
+            Err(_) => self.id(character.encode_utf8(&mut [0; 4])),
+        }
     }
 
     /// The surface with this id, if the id is one of a surface.
@@ -164,9 +173,22 @@ impl Vocabulary {
         let number = self.number(surface);
         let id = self.words[number as usize].id.get_or_insert(numbered(next)).get();
         if id == next {
-            self.surfaces.push(number);
+            self.enter(number, next);
         }
         id
+    }
+
+    /// Enters the word of this number, which has the next id.
+    fn enter(&mut self, number: u32, id: u32) {
+        self.surfaces.push(number);
+        let mut characters = self.words[number as usize].surface.chars();
+        if let (Some(character), None) = (characters.next(), characters.next())
+            && let Ok(point) = u16::try_from(character)
+        {
+            let place = usize::from(point);
+            self.characters.resize(self.characters.len().max(place + 1), None);
+            self.characters[place] = Some(numbered(id));
+        }
     }
 
     /// Counts `times` more occurrences of a word.
@@ -177,19 +199,13 @@ impl Vocabulary {
 
     /// The number of a word, which is known from now on.
     fn number(&mut self, surface: &str) -> u32 {
-        let Self { words, numbers, hasher, .. } = self;
-        let letters = |number: u32| &*words[number as usize].surface;
-        let is_it = |&number: &u32| letters(number) == surface;
-        match numbers.entry(hasher.hash_one(surface), is_it, |&of| hasher.hash_one(letters(of))) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                let number =
-                    u32::try_from(words.len()).expect("fewer words than memory has room for");
-                new.insert(number);
-                words.push(Known { surface: surface.into(), id: None, count: 0 });
-                number
-            }
+        let next = u32::try_from(self.words.len()).expect("fewer words than memory has room for");
+        let is_it = |number: u32| *self.words[number as usize].surface == *surface;
+        let (number, is_new) = self.index.find_or_add(surface, is_it, next);
+        if is_new {
+            self.words.push(Known { surface: surface.into(), id: None, count: 0 });
         }
+        number
     }
 
     /// A document of which `distinct` are the distinct words and `keys` point into them, counted,
@@ -204,16 +220,15 @@ impl Vocabulary {
         let counted = self.counted(keys, distinct.clone());
         let mut ids = Vec::with_capacity(counted.len());
         let mut admitted = Vec::new();
-        for (key, &Counted { number, times }) in counted.iter().enumerate() {
+        for (key, &Counted { number, .. }) in counted.iter().enumerate() {
             let next = self.len();
             let word = &mut self.words[number as usize];
-            word.count += u64::from(times);
             if word.count >= admission.minimum_count && next < admission.limit {
                 word.id.get_or_insert(numbered(next));
             }
             let id = word.id();
             if id == Some(next) {
-                self.surfaces.push(number);
+                self.enter(number, next);
                 admitted.push(Some(key));
             }
             ids.push(id);
@@ -246,8 +261,8 @@ impl Vocabulary {
         Encoded { admitted, counted, ..spellings.join(keys) }
     }
 
-    /// The numbers of a text's words, which are known from now on, and how often each comes. All numbers
-    /// are found before any word is touched: so the memory that they lie in is waited for together.
+    /// Counts a text's words, which are known from now on: first the numbers, then the counts, and only then
+    /// what hangs on counts, so that within a pass no read from memory waits for another.
     fn counted<'a>(
         &mut self,
         keys: &[u32],
@@ -260,6 +275,7 @@ impl Vocabulary {
             .collect();
         self.memo = memo;
         keys.iter().for_each(|key| counted[*key as usize].times += 1);
+        self.add(&counted);
         counted
     }
 
@@ -278,11 +294,15 @@ impl Vocabulary {
                 assert_eq!(own, number, "both vocabularies knew the same");
             }
         }
-        for &Counted { number, times } in counted {
-            self.words[number as usize].count += u64::from(times);
-        }
+        self.add(counted);
         for surface in admitted {
             self.append(surface);
+        }
+    }
+
+    fn add(&mut self, counted: &[Counted]) {
+        for &Counted { number, times } in counted {
+            self.words[number as usize].count += u64::from(times);
         }
     }
 
@@ -321,12 +341,12 @@ impl Vocabulary {
         mut missing: impl FnMut(char),
     ) {
         for character in surface.chars() {
-            let mut utf8 = [0; 4];
-            let letters = &*character.encode_utf8(&mut utf8);
-            match self.id(letters).filter(|id| *id < rows) {
+            match self.character(character).filter(|id| *id < rows) {
                 Some(id) => ids.push(id),
                 None => {
-                    ids.extend(letters.bytes().map(|byte| BYTES + u32::from(byte)));
+                    let mut utf8 = [0; 4];
+                    let letters = character.encode_utf8(&mut utf8).bytes();
+                    ids.extend(letters.map(|byte| BYTES + u32::from(byte)));
                     missing(character);
                 }
             }

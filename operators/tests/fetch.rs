@@ -52,7 +52,7 @@ async fn a_page_comes_out_as_it_was_sent_and_the_server_knows_who_asked() {
     let fetched = get(&client(&settings), &server.url("/river?x=1#bank")).await.expect("a page");
     // printf river | sha256sum
     let river = "5f5a8ed8f139be6df7cf8f4a91d3e4649961a98c82fd521c18d6f292b031a319";
-    let content: String = fetched.content.iter().map(|byte| format!("{byte:02x}")).collect();
+    let content: String = fetched.content().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(content, river);
     assert_eq!(
         (fetched.media.as_str(), fetched.charset.as_deref()),

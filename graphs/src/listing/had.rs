@@ -43,22 +43,17 @@ impl Had {
         self.sources.get(source).cloned().unwrap_or_default()
     }
 
-    /// Notes lines that were drawn, and gives them their numbers.
-    pub(super) fn number(&mut self, lines: Vec<Line>) -> Vec<Line> {
-        // Noted first, so that its entry stays shared with who knew it before.
-        lines.iter().for_each(|line| self.known(&line.entry().source).note(line));
-        let first = self.next_sequence;
-        self.next_sequence += lines.len() as u64;
-        lines.into_iter().zip(first..).map(|(line, number)| line.numbered(number)).collect()
+    /// The lines with the numbers that they get if they are noted next.
+    pub(super) fn numbered(&self, lines: &[Line]) -> Vec<Line> {
+        let numbered = |(line, number): (&Line, _)| line.clone().numbered(number);
+        lines.iter().zip(self.next_sequence..).map(numbered).collect()
     }
 
-    /// Notes lines that were drawn and have their numbers.
-    pub(super) fn note(&mut self, lines: &[Line]) {
-        for line in lines {
-            let entry = line.entry();
-            self.next_sequence = self.next_sequence.max(entry.sequence + 1);
-            self.known(&entry.source).note(line);
-        }
+    /// Notes lines that were drawn, after which the next one gets the number `next_sequence`. Their own
+    /// numbers are not looked at: an entry that was not numbered is shared with whoever knew it before.
+    pub(super) fn note(&mut self, lines: &[Line], next_sequence: u64) {
+        lines.iter().for_each(|line| self.known(&line.entry().source).note(line));
+        self.next_sequence = self.next_sequence.max(next_sequence);
     }
 
     fn known(&mut self, source: &str) -> &mut Known {
@@ -148,5 +143,43 @@ mod tests {
         assert_eq!(told(known.news(offer(&[("b", "1"), ("a", "2"), ("d", "1")], true))), [""; 0]);
         // What comes back is new.
         assert_eq!(told(known.news(offer(&[("c", "1")], false))), ["read c"]);
+    }
+
+    #[test]
+    fn an_account_tells_what_each_source_has_still() {
+        let entry = |source: &str, sequence| Entry {
+            sequence,
+            source: source.into(),
+            id: "1".into(),
+            ..Entry::default()
+        };
+        let line = |source, sequence, fate| ledger::Line {
+            entry: entry(source, sequence),
+            epoch: 0,
+            fate,
+            reason: None,
+            content: String::new(),
+            fingerprint: String::new(),
+            characters: 0,
+            words: 0,
+            spelled: 0,
+            ids: 0,
+            chunk: 0,
+            last_chunk: 0,
+        };
+        let had = Had::of(
+            &[
+                line("a", 0, Fate::Learnt),
+                line("b", 1, Fate::HeldOut),
+                line("a", 2, Fate::Withdrawn),
+            ],
+            3,
+        );
+        let new = |source: &str| {
+            let entries = vec![(entry(source, 0), None)];
+            had.of_source(source).news(Offer { entries, is_whole: true }).len()
+        };
+        assert_eq!([new("a"), new("b"), new("c")], [1, 0, 1]);
+        assert_eq!(had.next_sequence(), 3);
     }
 }

@@ -110,7 +110,7 @@ impl PageList {
                     }
                 }
                 step.revision =
-                    page.content[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+                    page.content()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
             }
             entries.push(step);
         }

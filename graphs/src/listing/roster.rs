@@ -294,7 +294,8 @@ impl Inner {
         self.hear();
         let drawn = match self.replay.pop_front_if(|(drawn, _)| *drawn == epoch) {
             Some((_, lines)) => {
-                self.had.note(&lines);
+                let next = lines.iter().map(|line| line.entry().sequence + 1).max();
+                self.had.note(&lines, next.unwrap_or_default());
                 Drawn::Slice(lines)
             }
             None => self.fresh(epoch, idle),
@@ -317,16 +318,17 @@ impl Inner {
             }
             nothing => return nothing,
         };
-        let lines = self.had.number(lines);
+        let numbered = self.had.numbered(&lines);
         if let Some(drawn) = self.drawn.as_mut().filter(|_| self.mixture.is_open_ended(epoch))
-            && let Err(error) = drawn.append(epoch, &lines)
+            && let Err(error) = drawn.append(epoch, &numbered)
         {
             // An epoch that could not come again must not be opened.
             let path = drawn.path().display();
             self.alarm.raise("catalogue", format!("could not write \"{path}\": {error}"));
             return Drawn::Waiting;
         }
-        Drawn::Slice(lines)
+        self.had.note(&lines, first + lines.len() as u64);
+        Drawn::Slice(numbered)
     }
 }
 

@@ -76,7 +76,8 @@ pub fn bytes(path: &Path, member: Option<&str>, most: u64) -> Result<Vec<u8>, Co
     if member.is_none() && told(&path.to_string_lossy()).1 == Compression::None {
         let file = File::open(path)?;
         // Room for all of it, so that nothing is copied as it grows.
-        bytes.reserve_exact(file.metadata()?.len().min(most) as usize);
+        let length = file.metadata()?.len().min(most) as usize;
+        bytes.try_reserve_exact(length).map_err(io::Error::from)?;
         file.take(most).read_to_end(&mut bytes)?;
     } else {
         open(path, member, |stream| stream.take(most).read_to_end(&mut bytes).map(drop))?;

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{
-    cache::{Cache, Kept, hexadecimal},
+    cache::{Cache, Kept, digest, hexadecimal},
     connect::{Connections, connect},
     count::{Counters, Tally, count},
     exchange::{Answer, Limit, Miss, Received, exchange},
@@ -35,14 +35,21 @@ pub struct Fetched {
     pub address: Url,
     /// The body, decompressed.
     pub body: Bytes,
-    /// SHA-256 of the body.
-    pub content: [u8; 32],
+    /// SHA-256 of the body, where whoever fetched it had to know it.
+    pub digest: Option<[u8; 32]>,
     /// The media type that the server declared, without parameters, in lower case, or empty.
     pub media: String,
     /// The charset that the server declared, in lower case.
     pub charset: Option<String>,
     /// Whether the body is the one that was kept, unchanged on the server or not asked for.
     pub from_cache: bool,
+}
+
+impl Fetched {
+    /// SHA-256 of the body.
+    pub fn content(&self) -> [u8; 32] {
+        self.digest.unwrap_or_else(|| digest(&self.body))
+    }
 }
 
 /// Fetches pages. Clones share the limits, the cache and the counters: one job, one client.
@@ -198,7 +205,8 @@ impl Inner {
         count(&self.tally.from_cache, 1);
         let Kept { media, charset, final_url, .. } = kept;
         let Ok(address) = final_url.parse() else { return Ok(None) };
-        Ok(Some(Fetched { address, body, content, media, charset, from_cache: true }))
+        let digest = Some(content);
+        Ok(Some(Fetched { address, body, digest, media, charset, from_cache: true }))
     }
 
     /// Keeps a page that was received.
@@ -361,7 +369,8 @@ enum Asks<'a> {
 
 fn fetched(address: Url, page: Received) -> Fetched {
     let Received { body, content, media, charset, .. } = page;
-    Fetched { address, body, content, media, charset, from_cache: false }
+    let digest = Some(content);
+    Fetched { address, body, digest, media, charset, from_cache: false }
 }
 
 /// Where a redirect from `at` leads.

@@ -34,7 +34,9 @@ impl Spellings {
 
     /// The words that `keys` point to.
     pub fn join(&self, keys: &[u32]) -> Encoded {
-        let mut encoded = Encoded { ids: Vec::with_capacity(keys.len()), ..Encoded::default() };
+        // Words that are spelled are rare ones, which come once or twice.
+        let ids = Vec::with_capacity(keys.len() + self.ids.len());
+        let mut encoded = Encoded { ids, ..Encoded::default() };
         for key in keys {
             match &self.words[*key as usize] {
                 Spelling::Whole(id) => encoded.ids.push(*id),

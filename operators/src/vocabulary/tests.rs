@@ -141,3 +141,16 @@ fn a_word_enters_once_it_was_seen_often_enough() {
     assert_eq!(vocabulary.surfaces().skip(3).collect::<Vec<_>>(), ["水", "車", "魚"]);
     assert_eq!(read.admitted, [Some(2), None, Some(1)]);
 }
+
+#[test]
+fn words_are_spelled_in_characters_of_every_plane() {
+    let mut vocabulary = Vocabulary::default();
+    let (of_basic_plane, beyond) = (vocabulary.append("叱"), vocabulary.append("𠮟"));
+    vocabulary.append("川る");
+    assert_eq!(vocabulary.spell("叱𠮟", vocabulary.len()), [of_basic_plane, beyond]);
+    // Those that a model has no row for yet are bytes still.
+    assert_eq!(vocabulary.spell("叱𠮟", beyond).len(), 1 + "𠮟".len());
+    assert_eq!(vocabulary.spell("叱", of_basic_plane).len(), "叱".len());
+    // A word's first character is not known by the word.
+    assert!(vocabulary.spell("川", vocabulary.len()).iter().all(|id| *id < SURFACES));
+}

@@ -101,7 +101,8 @@ fn a_command_holds_from_the_first_epoch_that_is_not_drawn_and_a_resumed_run_draw
                 id: id.into(),
                 ..Entry::default()
             };
-            had.note(&[Line::Read(entry.into())]);
+            let next = entry.sequence + 1;
+            had.note(&[Line::Read(entry.into())], next);
         }
         let first = broken_at as Epoch;
         let mut resumed = roster(had, first, None);
@@ -180,7 +181,7 @@ fn epochs_with_an_endless_source_come_again_as_they_were_whatever_it_offers_then
     for id in 0..4 {
         let entry =
             Entry { sequence: id, source: "old".into(), id: id.to_string(), ..Entry::default() };
-        had.note(&[Line::Read(entry.into())]);
+        had.note(&[Line::Read(entry.into())], id + 1);
     }
     let (mut resumed, feed) = begin(had, 1, Some(0));
     resumed.offer(feed, offer("feed", 0..12));

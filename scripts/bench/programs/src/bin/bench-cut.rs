@@ -21,7 +21,7 @@ use operators::{
 };
 use serde_json::json;
 
-/// As in the program.
+/// The program's, with settings of its own.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -20,7 +20,7 @@ use model::{
 use serde::Deserialize;
 use serde_json::json;
 
-/// As in the program.
+/// The program's, with settings of its own.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
