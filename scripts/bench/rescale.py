@@ -167,7 +167,7 @@ def throughput(rig, job, counts):
 
 def measure(rig):
     library = corpus.corpus(rig.folder("pages"))
-    many = corpus.corpus(rig.folder("pages-many"), copies=24)
+    many = corpus.corpus(rig.folder("pages-many"), copies=48)
     most = max(CORES, 2)
     back_and_forth = [2, 1, most, 1, 2, 1]
     times, changes = gaps(rig, corpus.over_files(rig.work / "steps.toml", library, STEPS, embedded=False), back_and_forth)
