@@ -55,20 +55,7 @@ mod tests {
     use super::*;
 
     fn line(epoch: Epoch, id: &str, fate: Fate) -> Line {
-        Line {
-            entry: Entry { id: id.into(), ..Entry::default() },
-            epoch,
-            fate,
-            reason: None,
-            content: String::new(),
-            fingerprint: String::new(),
-            characters: 0,
-            words: 0,
-            spelled: 0,
-            ids: 0,
-            chunk: 0,
-            last_chunk: 0,
-        }
+        Line::without_text(Entry { id: id.into(), ..Entry::default() }, epoch, fate)
     }
 
     fn ids(lines: &[Line]) -> Vec<&str> {

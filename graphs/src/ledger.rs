@@ -68,6 +68,26 @@ pub struct Line {
     pub last_chunk: u64,
 }
 
+impl Line {
+    /// What became of an entry of which no text was read.
+    pub fn without_text(entry: Entry, epoch: Epoch, fate: Fate) -> Self {
+        Self {
+            entry,
+            epoch,
+            fate,
+            reason: None,
+            content: String::new(),
+            fingerprint: String::new(),
+            characters: 0,
+            words: 0,
+            spelled: 0,
+            ids: 0,
+            chunk: 0,
+            last_chunk: 0,
+        }
+    }
+}
+
 /// How many entries met each fate, and how much text was learnt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

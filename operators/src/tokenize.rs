@@ -111,13 +111,6 @@ impl Tokenizer {
             Words::of_documents(documents.rows(), words.collect()),
         ))
     }
-
-    /// The words of a text.
-    pub fn tokens<'t>(&mut self, text: &'t str) -> Tokens<'t> {
-        let mut begun = Begun::default();
-        begun.advance(text, text.len(), &mut self.analyzer);
-        begun.tokens(text)
-    }
 }
 
 /// A text and its words, as far as it is cut.
@@ -175,6 +168,13 @@ mod tests {
         Dictionary::open(&Dictionary::locate()).unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// The words of a text, cut at once.
+    fn tokens<'t>(tokenizer: &mut Tokenizer, text: &'t str) -> Tokens<'t> {
+        let mut begun = Begun::default();
+        begun.advance(text, text.len(), &mut tokenizer.analyzer);
+        begun.tokens(text)
+    }
+
     fn document(sequence: u64, text: &str) -> DocumentRow<'_> {
         DocumentRow {
             entry: Entry { sequence, id: format!("d/{sequence}"), ..Entry::default() },
@@ -188,13 +188,13 @@ mod tests {
     #[test]
     fn a_word_has_one_key_and_keys_count_up_as_words_appear() {
         let mut tokenizer = Tokenizer::new(dictionary());
-        let tokens = tokenizer.tokens("雨、雨。\n雨");
-        let surfaces: Vec<_> = tokens.distinct.iter().map(|word| word.surface).collect();
+        let first = tokens(&mut tokenizer, "雨、雨。\n雨");
+        let surfaces: Vec<_> = first.distinct.iter().map(|word| word.surface).collect();
         assert_eq!(surfaces, ["雨", "、", "。", "\n"]);
-        assert_eq!(tokens.keys, [0, 1, 0, 2, 3, 0]);
-        assert_eq!(tokenizer.tokens(""), Tokens::default());
+        assert_eq!(first.keys, [0, 1, 0, 2, 3, 0]);
+        assert_eq!(tokens(&mut tokenizer, ""), Tokens::default());
         // The second document starts from zero again.
-        assert_eq!(tokenizer.tokens("。雨").keys, [0, 1]);
+        assert_eq!(tokens(&mut tokenizer, "。雨").keys, [0, 1]);
     }
 
     /// Lines of several stretches and a last one without an end; and one line of several pieces.
@@ -218,7 +218,7 @@ mod tests {
             };
             assert!(stretches >= 3, "{stretches}");
             for (row, text) in words.iter().zip(["雨。", long, ""]) {
-                let whole = tokenizer.tokens(text);
+                let whole = tokens(&mut tokenizer, text);
                 assert_eq!(row.keys, whole.keys);
                 assert!(row.distinct().eq(whole.distinct));
             }
@@ -278,7 +278,7 @@ mod tests {
             assert_eq!((&row.entry, row.content), (&before.entry, before.content));
             assert_eq!((row.fingerprint, row.characters), (before.fingerprint, before.characters));
             assert!(row.vectors.is_none());
-            let again = Tokenizer::new(Arc::clone(&knows)).tokens(text).distinct;
+            let again = tokens(&mut Tokenizer::new(Arc::clone(&knows)), text).distinct;
             assert!(row.distinct().eq(again));
         }
     }

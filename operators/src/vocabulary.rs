@@ -19,6 +19,7 @@ use std::num::NonZeroU32;
 use index::Index;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
+pub use spelling::Encoded;
 use spelling::Spellings;
 pub use transcript::Transcript;
 
@@ -70,20 +71,6 @@ impl Known {
     fn id(&self) -> Option<u32> {
         self.id.map(NonZeroU32::get)
     }
-}
-
-/// A text in ids.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Encoded {
-    /// The ids; one word may take several.
-    pub ids: Vec<u32>,
-    /// How many of the words had to be spelled.
-    pub spelled: u64,
-    /// For each surface that was admitted, in the order of their ids: the key of the distinct word that
-    /// it is, if it is one and not only a part of some.
-    pub admitted: Vec<Option<usize>>,
-    /// How each distinct word was counted.
-    pub counted: Vec<Counted>,
 }
 
 /// A distinct word of a text, counted.
@@ -169,26 +156,25 @@ impl Vocabulary {
 
     /// Appends a surface, unless it is there already; its id.
     pub fn append(&mut self, surface: &str) -> u32 {
-        let next = self.len();
         let number = self.number(surface);
-        let id = self.words[number as usize].id.get_or_insert(numbered(next)).get();
-        if id == next {
-            self.enter(number, next);
-        }
-        id
+        self.words[number as usize].id().unwrap_or_else(|| self.enter(number))
     }
 
-    /// Enters the word of this number, which has the next id.
-    fn enter(&mut self, number: u32, id: u32) {
+    /// Gives the word of this number, which has none, the next id.
+    fn enter(&mut self, number: u32) -> u32 {
+        let next = self.len();
+        let word = &mut self.words[number as usize];
+        word.id = NonZeroU32::new(next);
         self.surfaces.push(number);
-        let mut characters = self.words[number as usize].surface.chars();
+        let mut characters = word.surface.chars();
         if let (Some(character), None) = (characters.next(), characters.next())
             && let Ok(point) = u16::try_from(character)
         {
             let place = usize::from(point);
             self.characters.resize(self.characters.len().max(place + 1), None);
-            self.characters[place] = Some(numbered(id));
+            self.characters[place] = word.id;
         }
+        next
     }
 
     /// Counts `times` more occurrences of a word.
@@ -221,14 +207,11 @@ impl Vocabulary {
         let mut ids = Vec::with_capacity(counted.len());
         let mut admitted = Vec::new();
         for (key, &Counted { number, .. }) in counted.iter().enumerate() {
-            let next = self.len();
-            let word = &mut self.words[number as usize];
-            if word.count >= admission.minimum_count && next < admission.limit {
-                word.id.get_or_insert(numbered(next));
-            }
-            let id = word.id();
-            if id == Some(next) {
-                self.enter(number, next);
+            let word = &self.words[number as usize];
+            let mut id = word.id();
+            let is_due = word.count >= admission.minimum_count && self.len() < admission.limit;
+            if id.is_none() && is_due {
+                id = Some(self.enter(number));
                 admitted.push(Some(key));
             }
             ids.push(id);
@@ -300,13 +283,14 @@ impl Vocabulary {
         }
     }
 
+    /// Counts words that are known.
     fn add(&mut self, counted: &[Counted]) {
         for &Counted { number, times } in counted {
             self.words[number as usize].count += u64::from(times);
         }
     }
 
-    /// The same without counting or admitting: how a text is written that is only scored. Only ids
+    /// A document as [`Self::read`] writes it, without counting or admitting: for one that is only scored. Only ids
     /// below `rows` are used: those that a model has rows for.
     pub fn encode<'a>(
         &self,
@@ -400,10 +384,6 @@ impl PartialEq for Vocabulary {
 }
 
 impl Eq for Vocabulary {}
-
-fn numbered(id: u32) -> NonZeroU32 {
-    NonZeroU32::new(id).expect("surfaces come after what has the id 0")
-}
 
 #[cfg(test)]
 mod tests;

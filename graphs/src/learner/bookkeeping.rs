@@ -50,23 +50,16 @@ impl Learner {
     /// Enters what was rejected of an epoch, and closes its account in catalogue order.
     pub(super) fn close(&mut self, epoch: Epoch, rejects: &[Batch<Reject>]) {
         for reject in rejects.iter().flat_map(Batch::iter) {
+            let fate = match reject.stage {
+                Stage::Deduplicate => Fate::Duplicate,
+                Stage::Withdraw => Fate::Withdrawn,
+                Stage::Catalogue | Stage::Fetch | Stage::Extract => Fate::Rejected,
+            };
             self.state.ledger.push(Line {
-                entry: reject.entry,
-                epoch,
-                fate: match reject.stage {
-                    Stage::Deduplicate => Fate::Duplicate,
-                    Stage::Withdraw => Fate::Withdrawn,
-                    Stage::Catalogue | Stage::Fetch | Stage::Extract => Fate::Rejected,
-                },
                 reason: Some((reject.stage, reject.reason.to_owned())),
-                content: String::new(),
-                fingerprint: String::new(),
-                characters: 0,
-                words: 0,
-                spelled: 0,
-                ids: 0,
                 chunk: self.counts.next_chunk,
                 last_chunk: self.counts.next_chunk,
+                ..Line::without_text(reject.entry, epoch, fate)
             });
         }
         let closed = &mut self.state.ledger[self.account.entries as usize..];

@@ -57,10 +57,7 @@ impl Had {
     }
 
     fn known(&mut self, source: &str) -> &mut Known {
-        if !self.sources.contains_key(source) {
-            self.sources.insert(source.to_owned(), Known::default());
-        }
-        self.sources.get_mut(source).expect("it is there now")
+        self.sources.entry(source.to_owned()).or_default()
     }
 }
 
@@ -153,20 +150,8 @@ mod tests {
             id: "1".into(),
             ..Entry::default()
         };
-        let line = |source, sequence, fate| ledger::Line {
-            entry: entry(source, sequence),
-            epoch: 0,
-            fate,
-            reason: None,
-            content: String::new(),
-            fingerprint: String::new(),
-            characters: 0,
-            words: 0,
-            spelled: 0,
-            ids: 0,
-            chunk: 0,
-            last_chunk: 0,
-        };
+        let line =
+            |source, sequence, fate| ledger::Line::without_text(entry(source, sequence), 0, fate);
         let had = Had::of(
             &[
                 line("a", 0, Fate::Learnt),

@@ -2,7 +2,21 @@
 
 use std::ops::Range;
 
-use super::Encoded;
+use super::Counted;
+
+/// A text in ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encoded {
+    /// The ids; one word may take several.
+    pub ids: Vec<u32>,
+    /// How many of the words had to be spelled.
+    pub spelled: u64,
+    /// For each surface that was admitted, in the order of their ids: the key of the distinct word that
+    /// it is, if it is one and not only a part of some.
+    pub admitted: Vec<Option<usize>>,
+    /// How each distinct word was counted.
+    pub counted: Vec<Counted>,
+}
 
 /// How each distinct word of a document is written.
 #[derive(Default)]
