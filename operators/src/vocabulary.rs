@@ -46,8 +46,11 @@ pub struct Admission {
 /// Words and their ids.
 #[derive(Clone, Debug, Default)]
 pub struct Vocabulary {
-    // Words that are in the table, and those that were only counted yet, by number: as they came.
-    words: Vec<Known>,
+    // Words that are in the table, and those that were only counted yet, by number: as they came. A document's
+    // words lie all over these; apart, what each of them needs is small enough to stay near the processor.
+    letters: Vec<Box<str>>,
+    ids: Vec<Option<NonZeroU32>>, // never that of a document's end, which is 0
+    counts: Vec<u64>,
     // The numbers by the letters.
     index: Index,
     // By id, from `SURFACES` on: the word's number.
@@ -56,21 +59,6 @@ pub struct Vocabulary {
     characters: Vec<Option<NonZeroU32>>,
     // The numbers of the dictionary's words.
     memo: Memo,
-}
-
-/// What is known of a word.
-#[derive(Clone, Debug)]
-struct Known {
-    surface: Box<str>,
-    // Never that of a document's end, which is 0.
-    id: Option<NonZeroU32>,
-    count: u64,
-}
-
-impl Known {
-    fn id(&self) -> Option<u32> {
-        self.id.map(NonZeroU32::get)
-    }
 }
 
 /// A distinct word of a text, counted.
@@ -116,28 +104,36 @@ impl Vocabulary {
     /// Those from an id on.
     pub fn surfaces_from(&self, id: u32) -> impl ExactSizeIterator<Item = &str> {
         let numbers = &self.surfaces[(id - SURFACES) as usize..];
-        numbers.iter().map(|&number| &*self.words[number as usize].surface)
+        numbers.iter().map(|&number| self.letters(number))
     }
 
     /// How often each word was seen, in the order in which they came.
     pub fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
-        let counted = self.words.iter().filter(|word| word.count > 0);
-        counted.map(|word| (&*word.surface, word.count))
+        let counted = self.letters.iter().zip(&self.counts).filter(|(_, count)| **count > 0);
+        counted.map(|(letters, count)| (&**letters, *count))
     }
 
     /// How often a word was seen.
     pub fn times(&self, surface: &str) -> u64 {
-        self.word(surface).map_or(0, |word| word.count)
+        self.find(surface).map_or(0, |number| self.counts[number as usize])
     }
 
     /// The id of a surface.
     pub fn id(&self, surface: &str) -> Option<u32> {
-        self.word(surface)?.id()
+        self.id_of(self.find(surface)?)
     }
 
-    fn word(&self, surface: &str) -> Option<&Known> {
-        let word = |number: u32| &self.words[number as usize];
-        self.index.find(surface, |number| *word(number).surface == *surface).map(word)
+    /// The number of a word that is known.
+    fn find(&self, surface: &str) -> Option<u32> {
+        self.index.find(surface, |number| self.letters(number) == surface)
+    }
+
+    fn letters(&self, number: u32) -> &str {
+        &self.letters[number as usize]
+    }
+
+    fn id_of(&self, number: u32) -> Option<u32> {
+        self.ids[number as usize].map(NonZeroU32::get)
     }
 
     /// The id of a character.
@@ -151,28 +147,28 @@ impl Vocabulary {
     /// The surface with this id, if the id is one of a surface.
     pub fn surface(&self, id: u32) -> Option<&str> {
         let number = *self.surfaces.get(id.checked_sub(SURFACES)? as usize)?;
-        Some(&self.words[number as usize].surface)
+        Some(self.letters(number))
     }
 
     /// Appends a surface, unless it is there already; its id.
     pub fn append(&mut self, surface: &str) -> u32 {
         let number = self.number(surface);
-        self.words[number as usize].id().unwrap_or_else(|| self.enter(number))
+        self.id_of(number).unwrap_or_else(|| self.enter(number))
     }
 
     /// Gives the word of this number, which has none, the next id.
     fn enter(&mut self, number: u32) -> u32 {
         let next = self.len();
-        let word = &mut self.words[number as usize];
-        word.id = NonZeroU32::new(next);
+        let id = NonZeroU32::new(next);
+        self.ids[number as usize] = id;
         self.surfaces.push(number);
-        let mut characters = word.surface.chars();
+        let mut characters = self.letters[number as usize].chars();
         if let (Some(character), None) = (characters.next(), characters.next())
             && let Ok(point) = u16::try_from(character)
         {
             let place = usize::from(point);
             self.characters.resize(self.characters.len().max(place + 1), None);
-            self.characters[place] = word.id;
+            self.characters[place] = id;
         }
         next
     }
@@ -180,16 +176,18 @@ impl Vocabulary {
     /// Counts `times` more occurrences of a word.
     fn count(&mut self, surface: &str, times: u64) {
         let number = self.number(surface);
-        self.words[number as usize].count += times;
+        self.counts[number as usize] += times;
     }
 
     /// The number of a word, which is known from now on.
     fn number(&mut self, surface: &str) -> u32 {
-        let next = u32::try_from(self.words.len()).expect("fewer words than memory has room for");
-        let is_it = |number: u32| *self.words[number as usize].surface == *surface;
+        let next = u32::try_from(self.letters.len()).expect("fewer words than memory has room for");
+        let is_it = |number: u32| *self.letters[number as usize] == *surface;
         let (number, is_new) = self.index.find_or_add(surface, is_it, next);
         if is_new {
-            self.words.push(Known { surface: surface.into(), id: None, count: 0 });
+            self.letters.push(surface.into());
+            self.ids.push(None);
+            self.counts.push(0);
         }
         number
     }
@@ -207,10 +205,9 @@ impl Vocabulary {
         let mut ids = Vec::with_capacity(counted.len());
         let mut admitted = Vec::new();
         for (key, &Counted { number, .. }) in counted.iter().enumerate() {
-            let word = &self.words[number as usize];
-            let mut id = word.id();
-            let is_due = word.count >= admission.minimum_count && self.len() < admission.limit;
-            if id.is_none() && is_due {
+            let mut id = self.id_of(number);
+            let is_due = || self.counts[number as usize] >= admission.minimum_count;
+            if id.is_none() && self.len() < admission.limit && is_due() {
                 id = Some(self.enter(number));
                 admitted.push(Some(key));
             }
@@ -272,7 +269,7 @@ impl Vocabulary {
         admitted: impl Iterator<Item = &'a str>,
     ) {
         for (surface, &Counted { number, .. }) in distinct.zip(counted) {
-            if number as usize >= self.words.len() {
+            if number as usize >= self.letters.len() {
                 let own = self.number(surface);
                 assert_eq!(own, number, "both vocabularies knew the same");
             }
@@ -286,7 +283,7 @@ impl Vocabulary {
     /// Counts words that are known.
     fn add(&mut self, counted: &[Counted]) {
         for &Counted { number, times } in counted {
-            self.words[number as usize].count += u64::from(times);
+            self.counts[number as usize] += u64::from(times);
         }
     }
 
