@@ -22,6 +22,9 @@ use crate::server::notice::{self, Notice};
 /// How long a run that is starting or ending is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long an answer may take. A run gives one at once, unless it is held up, as by SIGSTOP.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
 /// From one look at it to the next.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -40,7 +43,7 @@ pub enum Given {
 pub enum Stand {
     /// What it says of itself.
     Running(Value),
-    /// The last epoch that is durable, and what was commanded for the next start.
+    /// The last epoch that is durable, and what holds from the next start on.
     Stopped(Option<Epoch>, Vec<control::journal::Entry>),
 }
 
@@ -103,7 +106,14 @@ pub fn stand(run: &Path) -> anyhow::Result<Stand> {
     // A drain has had its effect: the run stands still.
     let waits = |entry: &control::journal::Entry| last.is_none_or(|last| entry.epoch > last);
     entries.retain(|entry| entry.command != Command::Drain && waits(entry));
-    Ok(Stand::Stopped(last, entries))
+    let mut hold: Vec<control::journal::Entry> = Vec::new();
+    for entry in entries {
+        hold.retain(|earlier| {
+            earlier.epoch != entry.epoch || !entry.command.replaces(&earlier.command)
+        });
+        hold.push(entry);
+    }
+    Ok(Stand::Stopped(last, hold))
 }
 
 fn newest(run: &Path) -> anyhow::Result<Option<Epoch>> {
@@ -161,7 +171,7 @@ fn request(run: &Path, path: &str, body: Option<&[u8]>) -> anyhow::Result<Answer
     let Some(notice) = Notice::read(run) else { return Ok(Answered::Nobody) };
     // Whoever installed one before has chosen as well.
     let _installed_already = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = reqwest::Client::builder().no_proxy().timeout(ANSWERS_WITHIN).build()?;
     let address = format!("http://{}/{path}", notice.address);
     let request = match body {
         Some(body) => client.post(address).body(body.to_vec()),
@@ -175,6 +185,12 @@ fn request(run: &Path, path: &str, body: Option<&[u8]>) -> anyhow::Result<Answer
     let (status, bytes) = match answered {
         // A run that was killed has left its notice behind.
         Err(error) if error.is_connect() => return Ok(Answered::Nobody),
+        Err(error) if error.is_timeout() => bail!(
+            "run \"{}\" (process {}) has not answered within {} s; see whether it is stopped or overloaded",
+            run.display(),
+            notice.process,
+            ANSWERS_WITHIN.as_secs()
+        ),
         answered => answered.context("the run does not answer")?,
     };
     // Another program has the port of a run that was killed.

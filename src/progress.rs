@@ -10,7 +10,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use graphs::{
-    control::Board,
+    control::{Board, Command},
     events::Event,
     job::{Model, Moment, Trigger},
 };
@@ -198,7 +198,13 @@ impl Shown {
             }
             Event::Read(_) => {}
             Event::Processes(news) => self.say(&news.to_string()),
-            Event::Steered(from, command) => self.say(&format!("from epoch {from} on: {command}")),
+            Event::Steered(from, command) => {
+                let then = match command {
+                    Command::Pause => "; `seseragi resume` has it go on",
+                    _ => "",
+                };
+                self.say(&format!("from epoch {from} on: {command}{then}"));
+            }
             Event::Evaluated(held_out) => self.say(&format!(
                 "{}held out: {:.3} bits per character, perplexity per word {:.0}",
                 called(&held_out.model),

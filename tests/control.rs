@@ -56,7 +56,7 @@ fn with_workers(job: &Job, most: usize) {
 
 fn start_paused(job: &Job) -> Running {
     let mut running = job.start();
-    assert!(running.wait_for(|line| line.ends_with("on: paused")), "it says that it is paused");
+    assert!(running.wait_for(|line| line.contains("on: paused; ")), "it says that it is paused");
     running
 }
 
@@ -93,7 +93,11 @@ fn what_a_run_is_told_holds_from_an_epoch_on_and_survives_kills() {
     told(&job, &["scale", "3"]);
     let stopped = told(&job, &["status"]);
     assert_eq!((&stopped["state"], &stopped["committed"]), (&"stopped".into(), &(next - 1).into()));
-    assert_eq!(stopped["commands"].as_array().map(Vec::len), Some(3));
+    // Of two commands of a kind, the one given last holds.
+    let hold: Vec<_> =
+        (0..2).map(|place| stopped["commands"][place]["command"].to_string()).collect();
+    assert_eq!(hold, ["\"pause\"", r#"{"scale":{"workers":3}}"#]);
+    assert_eq!(stopped["commands"].as_array().map(Vec::len), Some(2));
     assert!(refused(&job, &["drain"]).contains("nothing to drain"));
 
     // Started and killed twice, it is paused at the same epoch each time.
@@ -172,6 +176,27 @@ fn rescaled_at_random_and_killed_a_run_ends_as_the_unbroken_one() {
         stage.expect_unbroken(&job, &format!("life {life}"));
     }
     assert!(given >= 9, "only {given} commands");
+}
+
+#[test]
+fn a_source_that_is_detached_is_told_of_and_a_run_that_is_held_up_is_not_waited_for() {
+    let stage = Stage::set(24);
+    let job = half_a_run(&stage, "held-up");
+    told(&job, &["pause"]);
+    let running = start_paused(&job);
+    assert_eq!(told(&job, &["status"])["sources"]["aozora"]["detached"], false);
+    told(&job, &["detach", "aozora"]);
+    assert_eq!(told(&job, &["status"])["sources"]["aozora"]["detached"], true);
+
+    running.signal("STOP");
+    let message = refused(&job, &["status"]);
+    assert!(message.contains("has not answered within"), "{message}");
+    running.signal("CONT");
+    told(&job, &["resume"]);
+    let ended = running.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let read = job.outcome().documents.len();
+    assert!(read < stage.unbroken.documents.len(), "all {read} were read, though it was detached");
 }
 
 #[test]

@@ -168,7 +168,7 @@ fn a_source_attached_and_workers_scaled_while_two_processes_run_give_what_the_jo
     let gates = [16, 20, 24, 28, 33].map(|work| world.gate(work));
     let among = Among::of(world.folder.path(), 2, 2);
     let (job, mut running, source) = paused(&world, "steered", &among, &[]);
-    assert!(running[0].wait_for(|line| line.ends_with("on: paused")));
+    assert!(running[0].wait_for(|line| line.contains("on: paused; ")));
     let source = source.to_str().expect("a path of ours");
     // It may just be starting: the command waits for it.
     let attached = told(&job, &["attach", source]);
@@ -234,7 +234,7 @@ fn a_process_that_cannot_go_on_stops_the_job_with_its_own_cause() {
     let (job, running, source) = paused(&world, "failing", &among, &[&kept]);
     gate.open();
     let [mut owner, peer] = running.try_into().ok().expect("two");
-    assert!(owner.wait_for(|line| line.ends_with("on: paused")));
+    assert!(owner.wait_for(|line| line.contains("on: paused; ")));
     told(&job, &["attach", source.to_str().expect("a path of ours")]);
     // A file where a folder must be, which stops even a privileged user.
     fs::remove_dir_all(pages.join("objects")).expect("its cache is there");

@@ -67,6 +67,13 @@ impl Command {
             Self::Drain | Self::Attach { .. } | Self::Detach { .. } => None,
         }
     }
+
+    /// Whether nothing is left of `earlier` once this holds, which was given later and from the same epoch on.
+    pub fn replaces(&self, earlier: &Self) -> bool {
+        let scales = |command: &Self| matches!(command, Self::Scale { .. } | Self::ScaleAuto);
+        let halts = |command: &Self| matches!(command, Self::Pause | Self::Resume);
+        scales(self) && scales(earlier) || halts(self) && halts(earlier)
+    }
 }
 
 impl fmt::Display for Command {

@@ -18,11 +18,14 @@ use super::{open_model, print_json};
 /// temperature, top-k, typical, top-p, min-p. A passage that goes round in circles is told of on
 /// standard error.
 #[derive(Args)]
-#[command(after_help = "Example:
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Example:
   seseragi generate runs/demo --prompt 雨の朝、 --words 200 --temperature 0.8 --seed 3
   seseragi generate runs/demo --passages 4 --typical 0.9 --top-p 1
   seseragi generate runs/demo --temperature 0 --no-repeat 5
-  seseragi generate runs/demo --repetition-penalty 1.2 --repetition-window 100 --json")]
+  seseragi generate runs/demo --repetition-penalty 1.2 --repetition-window 100 --json"
+)]
 pub struct Generate {
     /// The run directory
     run: PathBuf,

@@ -8,6 +8,7 @@ use std::{
 
 use clap::Args;
 use graphs::{
+    directory,
     follow::follow,
     job::Job,
     learner::{Finished, ModelFinished},
@@ -209,6 +210,9 @@ pub fn tell(job: &Job, watched: &Watched, elapsed: Duration) -> anyhow::Result<(
         None => "drained, to be gone on with by the next run:".into(),
     };
     println!("{how} {}: {}", job.directory.display(), summed(account));
+    if account.rejected > 0 {
+        println!("why entries were rejected: {}", directory::rejects(&job.directory).display());
+    }
     let first_step = first_step.map_or(String::new(), |after| {
         format!(", the first step after {:.2} s", after.as_secs_f64())
     });

@@ -29,7 +29,7 @@ pub struct Address {
   seseragi scale auto --dir runs/aozora")]
 pub struct Scale {
     /// From 1 to the workers that were started (max_workers), or `auto`
-    #[arg(value_parser = workers)]
+    #[arg(value_parser = workers, allow_negative_numbers = true)]
     workers: Workers,
     #[command(flatten)]
     address: Address,
@@ -281,7 +281,8 @@ fn tell(run: &Path, status: &Value) {
     for (name, source) in status["sources"].as_object().into_iter().flatten() {
         let account = &source["account"];
         println!(
-            "source     {name}: {} entries; {} learnt, {} held out, {} duplicates, {} rejects",
+            "source     {name}{}: {} entries; {} learnt, {} held out, {} duplicates, {} rejects",
+            if source["detached"] == true { ", detached" } else { "" },
             number(&source["offered"]),
             number(&account["learnt"]),
             number(&account["held_out"]),
