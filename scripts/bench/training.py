@@ -1,8 +1,10 @@
-"""Training on the same ids, shapes and threads: our trainer and plain PyTorch, in turns."""
+"""Training on the same ids, shapes and threads: our trainer and plain PyTorch, in turns, and the ceiling for both."""
 import json
 
 import corpus
 from rig import CORES, ROOT, Finding, at_least, built, interleaved, median, spread
+
+CEILING = "the matrix products alone"
 
 # The names of shapes that a promise is about, and whether it is judged.
 SHAPES = {
@@ -20,7 +22,7 @@ def measure(rig):
     job = corpus.over_files(rig.work / "training.toml", library, embedded=False)
     _, home = rig.export(job, workers=CORES, **{"vocabulary.limit": 20_000})
     ids = home / "out/words.u32"
-    peer = ROOT / "scripts/bench/peers/training.py"
+    peer, products = (ROOT / "scripts/bench/peers" / name for name in ("training.py", "products.py"))
 
     contestants = {}
     for name, shape in SHAPES.items():
@@ -31,6 +33,8 @@ def measure(rig):
             ["python3", peer, asked], env=rig.torch | {"OMP_WAIT_POLICY": "passive"})
         # As the program itself starts anew to have it: whoever waits sleeps.
         contestants[name, "seseragi"] = lambda asked=asked: rig.run([built("bench-learn"), asked], env={"OMP_WAIT_POLICY": "passive"})
+        # Spinning costs nothing where nobody else is: a ceiling should be high.
+        contestants[name, CEILING] = lambda asked=asked: rig.run(["python3", products, asked], env=rig.torch)
     gave = interleaved(rig.rounds, contestants)
 
     rows, promises = [], []
@@ -44,8 +48,14 @@ def measure(rig):
             rows.append((name, f"**{who}**" if who == "seseragi" else who, f"{median(values):,.0f}", spread(values, "{:,.0f}"),
                          f"{median([run.processor for run in runs]):.1f}", f"{runs[0].json['loss']:.2f}", f"{median([run.peak_mib for run in runs]):,.0f}"))
         rows.append((name, f"ratio to {best}", f"{ratio:.2f}×", spread(each), "", "", ""))
+        alone = [run.json for run in gave[name, CEILING]]
+        ceiling = [run["words_per_second"] for run in alone]
+        rows.append((name, f"{CEILING}, {median([run['operations_per_second'] for run in alone]) / 1e9:,.0f} GFLOP/s",
+                     f"{median(ceiling):,.0f}", spread(ceiling, "{:,.0f}"), "", "", ""))
+        rows.append((name, "of which seseragi has", f"{median(rate['seseragi']) / median(ceiling):.0%}", "", "", "", ""))
         promises.append(at_least(f"{name}: words/s ≥ 1.2× of PyTorch", ratio, 1.2))
     return Finding("Training", [(("shape", "who", "words/s", "spread", "processor s, whole process", "mean loss, nats", "peak MiB"), rows)], [
         f"LSTM, Adam, clipping by norm, forward to step, {CORES} threads, float32, the same libtorch; ids of {library.name}. "
         f"Steps that warm up are not counted. Rounds: {rig.rounds}.",
+        "The ceiling: each matrix product of a step, forward and backward, computed by the same libtorch with as many threads, and nothing beside them.",
     ], promises)
