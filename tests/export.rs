@@ -129,6 +129,13 @@ fn every_format_has_the_whole_text_of_every_document_and_all_agree() {
         let outcome = export(&job, &to(format), format);
         assert!(outcome["seconds"].as_f64().expect("a number") > 0.0);
         assert_eq!(outcome["rejected"], 2, "a work without a page, and one that is there twice");
+        let rejects = outcome["rejects"].as_str().expect("a path");
+        let why = fs::read_to_string(rejects).expect("a list of them");
+        let stages: BTreeSet<String> = why
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["stage"].to_string())
+            .collect();
+        assert_eq!(stages.into_iter().collect::<Vec<_>>(), ["\"catalogue\"", "\"deduplicate\""]);
         outcome
     });
     let texts = sample_texts();
@@ -291,5 +298,15 @@ fn a_duplicate_and_a_bad_file_are_left_out_and_counted() {
     assert!(summary.starts_with("2 pages, "), "{summary}");
     assert!(summary.contains("; 2 rejected; "), "{summary}");
     assert!(summary.ends_with(" MiB under way at most"), "{summary}");
-    assert_eq!(files.trim_end(), to.join("text.txt").to_str().expect("a path of ours"));
+    let (text, rejects) = (to.join("text.txt"), to.join("rejects.jsonl"));
+    let told = format!("{}\nwhy entries were rejected: {}\n", text.display(), rejects.display());
+    assert_eq!(files, told);
+    assert_eq!(fs::read_to_string(rejects).expect("a list").lines().count(), 2);
+
+    // The same again without those two: the list of before is gone.
+    fs::remove_file(folder.path().join("c.txt")).expect("it is there");
+    fs::remove_file(folder.path().join("d.txt")).expect("it is there");
+    let answer = call(["export", in_words(&job), "--to", in_words(&to), "--format", "text"]).done();
+    assert!(answer.contains("; 0 rejected; "), "{answer}");
+    assert!(!to.join("rejects.jsonl").exists());
 }

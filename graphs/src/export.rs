@@ -54,6 +54,8 @@ pub struct Exported {
     pub seconds: f64,
     /// The files written.
     pub files: Vec<PathBuf>,
+    /// Why entries were rejected, if any were: a line of JSON each, as in a run's `rejects.jsonl`.
+    pub rejects: Option<PathBuf>,
 }
 
 /// Runs the job's river to its end and writes what comes out to files in `folder`.
@@ -108,13 +110,16 @@ pub fn export(
                 Lesson::Chunk(chunk) => writer.chunk(&chunk)?,
                 Lesson::Ended => break,
                 Lesson::Closed(epoch, rejects) => {
-                    exported.rejected += rejects.iter().flat_map(Batch::iter).count() as u64;
+                    for reject in rejects.iter().flat_map(Batch::iter) {
+                        exported.rejected += 1;
+                        writer.reject(&reject, epoch)?;
+                    }
                     let _sink_has_ended = seat.learnt.send(epoch);
                     seat.waker.wake();
                 }
             }
         }
-        exported.files = writer.finish()?;
+        (exported.files, exported.rejects) = writer.finish()?;
         (_, exported.most_bytes_in_flight) = gauges.bytes_in_flight();
         exported.seconds = begun.elapsed().as_secs_f64();
         Ok(exported)

@@ -88,6 +88,14 @@ impl Line {
     }
 }
 
+/// A reject as `rejects.jsonl` has it, a line each.
+pub fn reject(entry: &Entry, epoch: Epoch, stage: Stage, reason: &str) -> serde_json::Value {
+    serde_json::json!({
+        "source": entry.source, "id": entry.id, "title": entry.title, "url": entry.url,
+        "epoch": epoch, "stage": stage, "reason": reason,
+    })
+}
+
 /// How many entries met each fate, and how much text was learnt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -103,10 +103,9 @@ def corpus(folder, pages=PAGES, copies=1):
 
 def distinct(page, copy):
     """A page whose every line has a mark of the copy: no text comes twice, nor any paragraph of one."""
+    # At the ends of divisions as well: a text may be one line, and all line ends be in what stands below it.
     mark = f"{copy}".encode()
-    marked = re.sub(rb"<br ?/?>(?=\s)", lambda found: mark + found[0], page, flags=re.IGNORECASE)
-    # Pages made by hand, and those without a line end, have it at the text's end.
-    return marked if marked != page else re.sub(rb"</div>|</body>", lambda found: mark + found[0], page, flags=re.IGNORECASE)
+    return re.sub(rb"<br ?/?>(?=\s)|</div>|</body>", lambda found: mark + found[0], page, flags=re.IGNORECASE)
 
 
 class Server:

@@ -79,6 +79,9 @@ impl Export {
         for file in &exported.files {
             println!("{}", file.display());
         }
+        if let Some(rejects) = &exported.rejects {
+            println!("why entries were rejected: {}", rejects.display());
+        }
         Ok(())
     }
 }

@@ -9,18 +9,22 @@ use std::{
 
 use arrow_ipc::writer::FileWriter;
 use operators::{
-    record::{Chunk, Reading, Record, Words},
+    Epoch,
+    record::{Chunk, Reading, Record, RejectRow, Words},
     vocabulary::{DOCUMENT, SURFACES, Vocabulary},
 };
 use parquet::arrow::ArrowWriter;
 
 use super::ExportFormat;
-use crate::error::ExportError;
+use crate::{directory, error::ExportError, ledger};
 
 /// Writes one format.
 pub(super) struct Writer {
     folder: PathBuf,
     files: Vec<PathBuf>,
+    rejects: PathBuf,
+    // Once there is one.
+    rejected: Option<BufWriter<File>>,
     format: Format,
 }
 
@@ -39,8 +43,19 @@ impl Writer {
     pub fn create(format: ExportFormat, folder: &Path) -> Result<Self, ExportError> {
         let failed = |source| ExportError { path: folder.into(), source };
         fs::create_dir_all(folder).map_err(failed)?;
-        let mut writer =
-            Self { folder: folder.into(), files: Vec::new(), format: Format::Arrow(None) };
+        let rejects = directory::rejects(folder);
+        // That of an export before, whose files are written over as well.
+        match fs::remove_file(&rejects) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let mut writer = Self {
+            folder: folder.into(),
+            files: Vec::new(),
+            rejects,
+            rejected: None,
+            format: Format::Arrow(None),
+        };
         writer.format = match format {
             ExportFormat::Arrow => Format::Arrow(None),
             ExportFormat::Parquet => {
@@ -131,8 +146,20 @@ impl Writer {
         file.write_all(&bytes).map_err(|source| self.failed(source))
     }
 
-    /// Ends the files; where they are.
-    pub fn finish(mut self) -> Result<Vec<PathBuf>, ExportError> {
+    /// Writes down why an entry is not among the documents.
+    pub fn reject(&mut self, reject: &RejectRow<'_>, epoch: Epoch) -> Result<(), ExportError> {
+        let path = &self.rejects;
+        let failed = |source| ExportError { path: path.clone(), source };
+        let file = match &mut self.rejected {
+            Some(file) => file,
+            none => none.insert(BufWriter::new(File::create(path).map_err(failed)?)),
+        };
+        let line = ledger::reject(&reject.entry, epoch, reject.stage, reject.reason);
+        writeln!(file, "{line}").map_err(failed)
+    }
+
+    /// Ends the files; where they are, and where the rejects are listed, if there are any.
+    pub fn finish(mut self) -> Result<(Vec<PathBuf>, Option<PathBuf>), ExportError> {
         let unnamed = Format::Arrow(None);
         let written = match std::mem::replace(&mut self.format, unnamed) {
             Format::Arrow(None) => Ok(()),
@@ -147,7 +174,14 @@ impl Writer {
             }
         };
         written.map_err(|source| self.failed(source))?;
-        Ok(self.files)
+        let rejects = match self.rejected.take() {
+            Some(mut file) => {
+                file.flush().map_err(|source| self.failed(source))?;
+                Some(self.rejects)
+            }
+            None => None,
+        };
+        Ok((self.files, rejects))
     }
 }
 

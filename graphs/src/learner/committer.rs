@@ -13,7 +13,7 @@ use super::Learner;
 use crate::{
     checkpoint::{self, CheckpointError, Manifest, State, run_digest},
     events::Event,
-    ledger::{Fate, Line},
+    ledger::{self, Fate, Line},
 };
 
 /// One checkpoint to write.
@@ -101,11 +101,7 @@ fn list_rejects(path: &Path, ledger: &[Line]) -> Result<(), CheckpointError> {
     let mut lines = String::new();
     for line in ledger.iter().filter(|line| line.fate == Fate::Rejected) {
         let Some((stage, reason)) = &line.reason else { continue };
-        let reject = serde_json::json!({
-            "source": line.entry.source, "id": line.entry.id, "title": line.entry.title,
-            "url": line.entry.url, "epoch": line.epoch, "stage": stage, "reason": reason,
-        });
-        lines += &format!("{reject}\n");
+        lines += &format!("{}\n", ledger::reject(&line.entry, line.epoch, *stage, reason));
     }
     let aside: PathBuf = path.with_extension("jsonl.writing");
     fs::write(&aside, lines)
