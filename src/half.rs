@@ -76,23 +76,31 @@ fn memory_settings() -> String {
 
 /// Whether someone has said how OpenMP's threads wait; then it is left at that.
 fn is_told_how_to_wait() -> bool {
-    ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"].iter().any(|name| env::var_os(name).is_some())
+    WAITING.iter().any(|(name, _)| env::var_os(name).is_some())
 }
 
-/// Has this process become another program, with the same arguments, with OpenMP told to sleep
-/// where it waits, and the allocator how to deal with memory. It returns only if it fails.
+/// How OpenMP's threads wait for each other, unless someone has said otherwise: awake for up to half a
+/// millisecond, then asleep (measured in docs/benchmarks/log.md).
 ///
-/// By default the trainer's threads spin at every barrier. While the workers, or other programs, have
-/// the cores, each spin lasts until the scheduler steps in: training was seen to slow a hundredfold.
-/// Sleeping costs nothing measurable on idle cores and changes no sum. The library reads its
-/// environment when it is loaded, which is before `main`: so the program before it has to say so.
+/// By default they stay awake for several milliseconds. While the workers, or other programs, have the
+/// cores, each wait lasts until the scheduler steps in: training was seen to slow a hundredfold. To sleep
+/// at once costs a seventh of a step of hundreds of barriers on idle cores. `active` is for the count that
+/// holds once more threads wait than there are cores, which is a thousand then, in place of a hundred:
+/// libtorch is called from two threads of ours, and each has its own. No sum depends on any of it.
+const WAITING: [(&str, &str); 2] = [("OMP_WAIT_POLICY", "active"), ("GOMP_SPINCOUNT", "10000")];
+
+/// Has this process become another program, with the same arguments, with OpenMP told how to wait, and the
+/// allocator how to deal with memory. It returns only if it fails.
+///
+/// The library reads its environment when it is loaded, which is before `main`: so the program before it
+/// has to say so.
 fn become_program(program: &Path) -> io::Result<Infallible> {
     let mut command = Command::new(program);
     let mut arguments = env::args_os();
     // Under the name that the user called: usage and advice repeat it.
     command.arg0(arguments.next().unwrap_or_default()).args(arguments);
     if !is_told_how_to_wait() {
-        command.env("OMP_WAIT_POLICY", "passive");
+        command.envs(WAITING);
     }
     if env::var_os(MEMORY).is_none() {
         command.env(MEMORY, memory_settings());

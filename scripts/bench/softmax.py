@@ -2,7 +2,7 @@
 import json
 
 import corpus
-from rig import CORES, Finding, at_least, at_most, built, interleaved
+from rig import CORES, WAITING, Finding, at_least, at_most, built, interleaved
 
 ROWS = 40_000
 KINDS = ("full", "adaptive")
@@ -32,7 +32,7 @@ def measure(rig):
         cutoffs = [2000, 10_000] if name == "adaptive" else []
         steps = more.get("steps", CHUNK * CHUNKS // WINDOW)
         asked = json.dumps(dict(shape, cutoffs=cutoffs, rate=rate, cosine=steps, **more))
-        return lambda: rig.run([built("bench-learn"), asked], env={"OMP_WAIT_POLICY": "passive"})
+        return lambda: rig.run([built("bench-learn"), asked], env=WAITING)
 
     few = TRIED * CHUNK // WINDOW
     trials = interleaved(1, {(name, rate): learn(name, rate, steps=few) for name in KINDS for rate in RATES})

@@ -2,7 +2,7 @@
 import json
 
 import corpus
-from rig import CORES, ROOT, Finding, at_least, built, interleaved, median, spread
+from rig import CORES, ROOT, WAITING, Finding, at_least, built, interleaved, median, spread
 
 CEILING = "the matrix products alone"
 
@@ -31,8 +31,7 @@ def measure(rig):
         # Its threads spin where they wait, which is ruinous where other work has the cores. The faster counts.
         contestants[name, "PyTorch, told to sleep"] = lambda asked=asked: rig.run(
             ["python3", peer, asked], env=rig.torch | {"OMP_WAIT_POLICY": "passive"})
-        # As the program itself starts anew to have it: whoever waits sleeps.
-        contestants[name, "seseragi"] = lambda asked=asked: rig.run([built("bench-learn"), asked], env={"OMP_WAIT_POLICY": "passive"})
+        contestants[name, "seseragi"] = lambda asked=asked: rig.run([built("bench-learn"), asked], env=WAITING)
         # Spinning costs nothing where nobody else is: a ceiling should be high.
         contestants[name, CEILING] = lambda asked=asked: rig.run(["python3", products, asked], env=rig.torch)
     gave = interleaved(rig.rounds, contestants)
