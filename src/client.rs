@@ -22,7 +22,8 @@ use crate::server::notice::{self, Notice};
 /// How long a run that is starting or ending is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long an answer may take. A run gives one at once, unless it is held up, as by SIGSTOP.
+/// How long the answer to a question may take. A run gives one at once, unless it is held up, as by SIGSTOP.
+/// That to a command may take as long as it likes: to attach a source, its site is asked first.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// From one look at it to the next.
@@ -57,7 +58,7 @@ pub fn find(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     }
     let runs = fs::read_dir("runs").into_iter().flatten().flatten().map(|entry| entry.path());
     let going = runs.filter(|run| {
-        let answers = || matches!(request(run, "status", None), Ok(Answered::Said(_)));
+        let answers = || matches!(request(run, None), Ok(Answered::Said(_)));
         (notice::path(run).exists() && answers()) || directory::is_in_use(run)
     });
     let mut going: Vec<_> = going.collect();
@@ -76,7 +77,7 @@ pub fn find(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 pub fn give(run: &Path, command: &Command) -> anyhow::Result<Given> {
     let body = serde_json::to_vec(command)?;
     // Held until the journal is written: a run that starts meanwhile is told to wait.
-    let _nobody_runs_it = match reach(run, "commands", Some(&body))? {
+    let _nobody_runs_it = match reach(run, Some(&body))? {
         Reached::Standing(locked) => locked,
         Reached::Going(said) => {
             let epoch =
@@ -97,7 +98,7 @@ pub fn give(run: &Path, command: &Command) -> anyhow::Result<Given> {
 
 /// Asks how a run stands.
 pub fn stand(run: &Path) -> anyhow::Result<Stand> {
-    let _nobody_runs_it = match reach(run, "status", None)? {
+    let _nobody_runs_it = match reach(run, None)? {
         Reached::Standing(locked) => locked,
         Reached::Going(said) => return Ok(Stand::Running(said)),
     };
@@ -138,12 +139,17 @@ enum Answered {
     Nobody,
 }
 
-/// Sends a request to a run, or locks its directory where it stands still. One that is neither, since
+/// Gives a command to a run, or asks how it stands; or locks its directory where it stands still. One that is neither, since
 /// it has just been started or is about to end, is looked at again until it is.
-fn reach(run: &Path, path: &str, body: Option<&[u8]>) -> anyhow::Result<Reached> {
+fn reach(run: &Path, command: Option<&[u8]>) -> anyhow::Result<Reached> {
     let until = Instant::now() + PATIENCE;
     loop {
-        let trouble = match request(run, path, body)? {
+        // Before a command, too: it is not given to a run that is held up.
+        let answered = match (request(run, None)?, command) {
+            (Answered::Said(_), Some(_)) => request(run, command)?,
+            (answered, _) => answered,
+        };
+        let trouble = match answered {
             Answered::Said(said) => return Ok(Reached::Going(said)),
             Answered::NotYet(trouble) => trouble,
             Answered::Nobody => match RunDirectory::lock(run) {
@@ -166,16 +172,16 @@ fn noted(run: &Path) -> Result<Job, JobError> {
     Job::read(&directory::job(run), &[])
 }
 
-/// Sends a request to a run's control server, with a body as a command and without as a question.
-fn request(run: &Path, path: &str, body: Option<&[u8]>) -> anyhow::Result<Answered> {
+/// Gives a command to a run's control server, or asks it how the run stands.
+fn request(run: &Path, command: Option<&[u8]>) -> anyhow::Result<Answered> {
     let Some(notice) = Notice::read(run) else { return Ok(Answered::Nobody) };
     // Whoever installed one before has chosen as well.
     let _installed_already = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().timeout(ANSWERS_WITHIN).build()?;
-    let address = format!("http://{}/{path}", notice.address);
-    let request = match body {
-        Some(body) => client.post(address).body(body.to_vec()),
-        None => client.get(address),
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let address = |path| format!("http://{}/{path}", notice.address);
+    let request = match command {
+        Some(command) => client.post(address("commands")).body(command.to_vec()),
+        None => client.get(address("status")).timeout(ANSWERS_WITHIN),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answered = runtime.block_on(async {

@@ -15,18 +15,23 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     os::unix::fs::PermissionsExt,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use library::Dice;
+use loopback::{Behaviour, Gate, Server};
 use running::{Job, Running};
 use serde_json::Value;
 use stage::{Stage, half_a_run};
 
-fn call(job: &Job, arguments: &[&str]) -> Output {
+fn command(job: &Job, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_seseragi"));
     command.args(arguments).arg("--json").arg("--dir").arg(&job.directory);
-    command.output().expect("the program can be started")
+    command
+}
+
+fn call(job: &Job, arguments: &[&str]) -> Output {
+    command(job, arguments).output().expect("the program can be started")
 }
 
 /// What the program answers, which must be well.
@@ -58,6 +63,13 @@ fn start_paused(job: &Job) -> Running {
     let mut running = job.start();
     assert!(running.wait_for(|line| line.contains("on: paused; ")), "it says that it is paused");
     running
+}
+
+fn half_a_run_paused(stage: &Stage, name: &str) -> (Job, Running) {
+    let job = half_a_run(stage, name);
+    told(&job, &["pause"]);
+    let running = start_paused(&job);
+    (job, running)
 }
 
 /// One request over a socket, its status and its body.
@@ -179,19 +191,17 @@ fn rescaled_at_random_and_killed_a_run_ends_as_the_unbroken_one() {
 }
 
 #[test]
-fn a_source_that_is_detached_is_told_of_and_a_run_that_is_held_up_is_not_waited_for() {
+fn a_source_that_is_detached_is_told_of_after_a_kill_too() {
     let stage = Stage::set(24);
-    let job = half_a_run(&stage, "held-up");
-    told(&job, &["pause"]);
-    let running = start_paused(&job);
-    assert_eq!(told(&job, &["status"])["sources"]["aozora"]["detached"], false);
+    let (job, running) = half_a_run_paused(&stage, "detached");
+    let detached = || told(&job, &["status"])["sources"]["aozora"]["detached"].clone();
+    assert_eq!(detached(), false);
     told(&job, &["detach", "aozora"]);
-    assert_eq!(told(&job, &["status"])["sources"]["aozora"]["detached"], true);
+    assert_eq!(detached(), true);
+    assert!(running.kill());
 
-    running.signal("STOP");
-    let message = refused(&job, &["status"]);
-    assert!(message.contains("has not answered within"), "{message}");
-    running.signal("CONT");
+    let running = start_paused(&job);
+    assert_eq!(detached(), true);
     told(&job, &["resume"]);
     let ended = running.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -200,11 +210,47 @@ fn a_source_that_is_detached_is_told_of_and_a_run_that_is_held_up_is_not_waited_
 }
 
 #[test]
-fn nobody_is_let_by_without_the_token_and_nothing_is_read_that_is_no_command() {
-    let stage = Stage::set(23);
-    let job = half_a_run(&stage, "guarded");
+fn a_run_that_is_held_up_is_not_waited_for_but_a_source_that_is_attached_is() {
+    let stage = Stage::set(25);
+    let job = half_a_run(&stage, "held-up");
+    // What is attached may reach this machine only if the job says so.
+    let text = fs::read_to_string(&job.file).expect("a job");
+    let text = text.replace("[fetch]\n", "[fetch]\nallow_private = true\n");
+    fs::write(&job.file, text).expect("room");
     told(&job, &["pause"]);
     let running = start_paused(&job);
+
+    let gate = Gate::closed();
+    let site = Server::start([("/page.html", Behaviour::page("<article>川が流れる。</article>"))]);
+    let map = format!("<urlset><url><loc>{}</loc></url></urlset>", site.url("/page.html"));
+    site.set("/map.xml", Behaviour::page(map).behind(&gate));
+    let source = stage.folder.path().join("slow.toml");
+    let lines = ["kind = \"pages\"", "name = \"slow\"", "selector = \"article\""].join("\n");
+    let lines = format!("{lines}\nsitemap = {:?}\n", site.url("/map.xml"));
+    fs::write(&source, lines).expect("room");
+    let mut attach = command(&job, &["attach", source.to_str().expect("a path of ours")]);
+    let attaching = attach.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let attaching = attaching.expect("the program can be started");
+    site.wait_for("the source's map to be asked for", |log| log.count("/map.xml") > 0);
+
+    // Longer than a question is waited for, and so is the answer to the command above.
+    running.signal("STOP");
+    for asked in [&["status"][..], &["scale", "2"]] {
+        let message = refused(&job, asked);
+        assert!(message.contains("has not answered within"), "{message}");
+    }
+    running.signal("CONT");
+    gate.open();
+    let attached = attaching.wait_with_output().expect("it is our child");
+    assert!(attached.status.success(), "{}", String::from_utf8_lossy(&attached.stderr));
+    told(&job, &["drain"]);
+    assert_eq!(running.end().code, Some(0));
+}
+
+#[test]
+fn nobody_is_let_by_without_the_token_and_nothing_is_read_that_is_no_command() {
+    let stage = Stage::set(23);
+    let (job, running) = half_a_run_paused(&stage, "guarded");
     let path = job.directory.join("control.json");
     let mode = fs::metadata(&path).expect("a notice").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

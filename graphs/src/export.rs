@@ -54,7 +54,8 @@ pub struct Exported {
     pub seconds: f64,
     /// The files written.
     pub files: Vec<PathBuf>,
-    /// Why entries were rejected, if any were: a line of JSON each, as in a run's `rejects.jsonl`.
+    /// Why entries were rejected, if any were: a line of JSON each, as in a run's `rejects.jsonl`, duplicates
+    /// among them.
     pub rejects: Option<PathBuf>,
 }
 

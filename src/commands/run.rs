@@ -210,8 +210,10 @@ pub fn tell(job: &Job, watched: &Watched, elapsed: Duration) -> anyhow::Result<(
         None => "drained, to be gone on with by the next run:".into(),
     };
     println!("{how} {}: {}", job.directory.display(), summed(account));
-    if account.rejected > 0 {
-        println!("why entries were rejected: {}", directory::rejects(&job.directory).display());
+    let rejects = directory::rejects(&job.directory);
+    // A run that was stopped before its first commit has no list yet.
+    if account.rejected > 0 && rejects.exists() {
+        println!("why entries were rejected: {}", rejects.display());
     }
     let first_step = first_step.map_or(String::new(), |after| {
         format!(", the first step after {:.2} s", after.as_secs_f64())

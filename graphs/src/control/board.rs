@@ -8,7 +8,6 @@ use std::{
 use operators::Epoch;
 use serde::Serialize;
 
-use super::Command;
 use crate::{evaluate::Evaluation, events::Event, ledger::Account};
 
 /// What the events have told so far. Clones are the same board.
@@ -49,7 +48,7 @@ pub struct SourceProgress {
     pub offered: u64,
     /// Those of them that were new or revised, or told of for the first time.
     pub to_read: u64,
-    /// Whether it is read no further.
+    /// Whether it is read no further, as the helm says that gives the status.
     pub detached: bool,
     /// What became of its entries.
     pub account: Account,
@@ -87,13 +86,6 @@ impl Board {
             }
             Event::Evaluated(score) => progress.held_out = Some(score.evaluation),
             Event::Committed(epoch, _) => progress.committed = Some(*epoch),
-            Event::Steered(_, Command::Attach { source }) => {
-                // One of this name may have been detached before.
-                progress.sources.entry(source.name().to_owned()).or_default().detached = false;
-            }
-            Event::Steered(_, Command::Detach { name }) => {
-                progress.sources.entry(name.clone()).or_default().detached = true;
-            }
             Event::PassedOver(..)
             | Event::Steered(..)
             | Event::Processes(_)

@@ -167,6 +167,12 @@ impl Helm {
         Ok(())
     }
 
+    /// The names of the sources that take part, or will from the next epoch on.
+    pub fn sources(&self) -> Vec<String> {
+        let log = self.shared.log.lock().expect("nothing panics while it holds the journal");
+        log.sources.clone()
+    }
+
     /// What the catalogue steers by.
     pub fn plan(&self) -> &Plan {
         &self.shared.plan

@@ -134,9 +134,13 @@ impl From<fetch::Counters> for Fetch {
 pub fn status(
     directory: PathBuf,
     helm: &Helm,
-    progress: Progress,
+    mut progress: Progress,
     counters: Option<fetch::Counters>,
 ) -> Status {
+    let attached = helm.sources();
+    for (name, source) in &mut progress.sources {
+        source.detached = !attached.contains(name);
+    }
     let (gauges, position) = (helm.gauges(), helm.plan().position());
     let (own, others) = (gauges.reading(counters), gauges.of_others());
     let processes: Vec<Process> = match helm.processes() {

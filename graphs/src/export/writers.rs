@@ -22,9 +22,8 @@ use crate::{directory, error::ExportError, ledger};
 pub(super) struct Writer {
     folder: PathBuf,
     files: Vec<PathBuf>,
-    rejects: PathBuf,
-    // Once there is one.
-    rejected: Option<BufWriter<File>>,
+    // The list of rejects, once there is one.
+    rejects: Option<(PathBuf, BufWriter<File>)>,
     format: Format,
 }
 
@@ -43,17 +42,15 @@ impl Writer {
     pub fn create(format: ExportFormat, folder: &Path) -> Result<Self, ExportError> {
         let failed = |source| ExportError { path: folder.into(), source };
         fs::create_dir_all(folder).map_err(failed)?;
-        let rejects = directory::rejects(folder);
-        // That of an export before, whose files are written over as well.
-        match fs::remove_file(&rejects) {
+        // The list of an export before, whose files are written over as well.
+        match fs::remove_file(directory::rejects(folder)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
         let mut writer = Self {
             folder: folder.into(),
             files: Vec::new(),
-            rejects,
-            rejected: None,
+            rejects: None,
             format: Format::Arrow(None),
         };
         writer.format = match format {
@@ -148,14 +145,17 @@ impl Writer {
 
     /// Writes down why an entry is not among the documents.
     pub fn reject(&mut self, reject: &RejectRow<'_>, epoch: Epoch) -> Result<(), ExportError> {
-        let path = &self.rejects;
-        let failed = |source| ExportError { path: path.clone(), source };
-        let file = match &mut self.rejected {
-            Some(file) => file,
-            none => none.insert(BufWriter::new(File::create(path).map_err(failed)?)),
+        let (path, file) = match &mut self.rejects {
+            Some(list) => list,
+            none => {
+                let path = directory::rejects(&self.folder);
+                let file = File::create(&path)
+                    .map_err(|source| ExportError { path: path.clone(), source })?;
+                none.insert((path, BufWriter::new(file)))
+            }
         };
         let line = ledger::reject(&reject.entry, epoch, reject.stage, reject.reason);
-        writeln!(file, "{line}").map_err(failed)
+        writeln!(file, "{line}").map_err(|source| ExportError { path: path.clone(), source })
     }
 
     /// Ends the files; where they are, and where the rejects are listed, if there are any.
@@ -174,14 +174,11 @@ impl Writer {
             }
         };
         written.map_err(|source| self.failed(source))?;
-        let rejects = match self.rejected.take() {
-            Some(mut file) => {
-                file.flush().map_err(|source| self.failed(source))?;
-                Some(self.rejects)
-            }
-            None => None,
-        };
-        Ok((self.files, rejects))
+        let listed = self.rejects.map(|(path, mut file)| match file.flush() {
+            Ok(()) => Ok(path),
+            Err(source) => Err(ExportError { path, source }),
+        });
+        Ok((self.files, listed.transpose()?))
     }
 }
 
