@@ -84,9 +84,10 @@ fn is_told_how_to_wait() -> bool {
 ///
 /// By default they stay awake for several milliseconds. While the workers, or other programs, have the
 /// cores, each wait lasts until the scheduler steps in: training was seen to slow a hundredfold. To sleep
-/// at once costs a seventh of a step of hundreds of barriers on idle cores. `active` is for the count that
-/// holds once more threads wait than there are cores, which is a thousand then, in place of a hundred:
-/// libtorch is called from two threads of ours, and each has its own. No sum depends on any of it.
+/// at once costs a seventh of a step of hundreds of barriers on idle cores. The count holds as long as no
+/// more threads wait than there are cores; each thread of ours that computes on several has its own, so only
+/// the learner does (graphs/src/run.rs). `active` is for what holds beyond that, where several models learn:
+/// a thousand, in place of a hundred. No sum depends on any of it.
 const WAITING: [(&str, &str); 2] = [("OMP_WAIT_POLICY", "active"), ("GOMP_SPINCOUNT", "10000")];
 
 /// Has this process become another program, with the same arguments, with OpenMP told how to wait, and the

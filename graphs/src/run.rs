@@ -113,7 +113,9 @@ fn begin(
         let _nobody_watches = reins.events.send(event);
     };
     let device = job.train.device.parse::<DeviceChoice>()?.resolve()?;
-    model::device::set_threads(job.threads());
+    // This thread makes the models, and the learner's trains them. OpenMP would keep threads for both, more than
+    // there are cores, and have them all wait the shorter for it (`WAITING` in src/half.rs).
+    model::device::set_threads(1);
 
     let checkpoints = directory::checkpoints(&job.directory);
     let choice = checkpoint::newest(&checkpoints)?;

@@ -16,9 +16,9 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CORES = len(os.sched_getaffinity(0))
-# How the trainer's threads wait, for programs that are nothing but it. What the program itself asks for (src/half.rs)
-# comes to a thousand turns awake there, where two threads call libtorch; here, where one does, ten thousand would hold.
-WAITING = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "1000"}
+# How the trainer's threads wait, for programs that are nothing but it: as in the program itself (src/half.rs), where
+# one thread calls libtorch with several of its own, as here.
+WAITING = {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "10000"}
 
 
 class Trouble(Exception):
