@@ -103,9 +103,10 @@ def corpus(folder, pages=PAGES, copies=1):
 
 def distinct(page, copy):
     """A page whose every line has a mark of the copy: no text comes twice, nor any paragraph of one."""
-    # At the ends of divisions as well: a text may be one line, and all line ends be in what stands below it.
+    # Not an empty line: an old page's colophon is known by what comes next after a rule. But at the ends of divisions:
+    # a text may be one line, and all line ends be in what stands below it.
     mark = f"{copy}".encode()
-    return re.sub(rb"<br ?/?>(?=\s)|</div>|</body>", lambda found: mark + found[0], page, flags=re.IGNORECASE)
+    return re.sub(rb"(?<!\s)<br ?/?>(?=\s)|</div>|</body>", lambda found: mark + found[0], page, flags=re.IGNORECASE)
 
 
 class Server:

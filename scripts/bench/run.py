@@ -22,7 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from rig import ROOT, Finding, Promise, Rig, Trouble, machine, said  # noqa: E402
 
 # In this order: what is asked for most comes first.
-NAMES = ["pages", "scaling", "training", "softmax", "overlap", "memory", "commands", "rescale"]
+NAMES = ["pages", "scaling", "training", "softmax", "overlap", "memory", "commands", "rescale", "gpu"]
 
 
 def versions():

@@ -30,17 +30,22 @@ def products(rows, layers, hidden, embedding, tied, batch, sequence):
     yield (hidden, words, gates), layers
 
 
-def main(rows, layers, hidden, embedding, tied, batch, sequence, threads, steps, warm, **_):
+def main(rows, layers, hidden, embedding, tied, batch, sequence, threads, steps, warm, device="cpu", precision="float32", **_):
     torch.set_num_threads(threads)
+    torch.set_default_device(device)
+    torch.set_default_dtype(torch.bfloat16 if precision == "bf16" else torch.float32)
     asked = [(torch.rand(m, k), torch.rand(k, n), torch.empty(m, n), times)
              for (m, k, n), times in products(rows, layers, hidden, embedding, tied, batch, sequence)]
+    finish = torch.cuda.synchronize if device != "cpu" else lambda: None
     operations = sum(2 * left.numel() * right.shape[1] * times for left, right, _, times in asked)
     for step in range(steps + warm):
         if step == warm:
+            finish()
             begun = time.perf_counter()
         for left, right, into, times in asked:
             for _ in range(times):
                 torch.mm(left, right, out=into)
+    finish()
     seconds = time.perf_counter() - begun
     print(json.dumps({
         "words_per_second": steps * batch * sequence / seconds, "operations_per_second": steps * operations / seconds,

@@ -29,15 +29,16 @@ class Model(nn.Module):
         return self.output(self.projection(features)), state
 
 
-def main(rows, layers, hidden, embedding, tied, batch, sequence, threads, rate, clip, ids, steps, warm):
+def main(rows, layers, hidden, embedding, tied, batch, sequence, threads, rate, clip, ids, steps, warm, device="cpu", precision="float32"):
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     with open(ids, "rb") as file:
         words = torch.frombuffer(bytearray(file.read()), dtype=torch.int32).long() % rows
     columns = (len(words) - 1) // batch
-    lanes = lambda first: words[first : first + columns * batch].view(batch, columns).t().contiguous()
+    lanes = lambda first: words[first : first + columns * batch].view(batch, columns).t().contiguous().to(device)
     inputs, targets = lanes(0), lanes(1)
-    model = Model(rows, layers, hidden, embedding, tied)
+    model = Model(rows, layers, hidden, embedding, tied).to(device)
+    casts = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     loss_of = nn.CrossEntropyLoss()
     state, losses = None, []
@@ -48,9 +49,10 @@ def main(rows, layers, hidden, embedding, tied, batch, sequence, threads, rate, 
         if step % windows == 0:
             state = None
         window = slice(step % windows * sequence, (step % windows + 1) * sequence)
-        logits, state = model(inputs[window], state)
+        with casts:
+            logits, state = model(inputs[window], state)
+            loss = loss_of(logits.view(-1, rows), targets[window].reshape(-1))
         state = tuple(part.detach() for part in state)
-        loss = loss_of(logits.view(-1, rows), targets[window].reshape(-1))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), clip)

@@ -15,7 +15,8 @@ use std::{error::Error, ops::ControlFlow, path::PathBuf, time::Instant};
 use model::optimizer::AdamConstants;
 use model::{
     Cell, Clip, Decay, NewRow, Optimizer, Precision, Regularization, Schedule, Score, Settings,
-    Shape, Softmax, Trainer, Vectors, device,
+    Shape, Softmax, Trainer, Vectors,
+    device::{self, DeviceChoice},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -42,6 +43,9 @@ struct Asked {
     batch: usize,
     sequence: usize,
     threads: usize,
+    /// `cpu`, `cuda:0`, or `auto`.
+    device: DeviceChoice,
+    precision: Precision,
     rate: f64,
     /// Steps in which the rate falls to nothing, along a cosine; 0: it stays as it is.
     cosine: u64,
@@ -69,6 +73,8 @@ impl Default for Asked {
             batch: 32,
             sequence: 64,
             threads: std::thread::available_parallelism().map_or(1, Into::into),
+            device: DeviceChoice::Cpu,
+            precision: Precision::Float32,
             rate: 2e-3,
             cosine: 0,
             clip: 1.0,
@@ -108,7 +114,7 @@ impl Asked {
             batch: self.batch,
             sequence: self.sequence,
             passes: 1,
-            precision: Precision::Float32,
+            precision: self.precision,
             average: 0.0,
             regularization: Regularization::default(),
         }
@@ -140,7 +146,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let asked: Asked = serde_json::from_str(&argument)?;
     device::set_threads(asked.threads);
     let (ids, held_out) = asked.read()?;
-    let mut trainer = Trainer::new(&asked.settings(), 1, tch::Device::Cpu)?;
+    let mut trainer = Trainer::new(&asked.settings(), 1, asked.device.resolve()?)?;
     grow(&mut trainer, asked.rows as usize)?;
 
     let window = asked.batch * asked.sequence;
