@@ -46,7 +46,9 @@ impl Cutter {
             return Vec::new();
         }
         let whole = self.pending.len() / self.size;
-        let rest = self.pending.split_off(whole * self.size);
+        // Room for the whole of the next chunk, so that it need not move while it grows.
+        let mut rest = Vec::with_capacity(self.size);
+        rest.extend_from_slice(&self.pending[whole * self.size..]);
         let words = UInt32Array::from(std::mem::replace(&mut self.pending, rest));
         (0..whole).map(|index| self.cut(words.slice(index * self.size, self.size))).collect()
     }

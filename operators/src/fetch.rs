@@ -156,8 +156,10 @@ impl<'scope> Fetch<'scope> for Batches<'scope, Entry> {
                     let is_page = answer.is_ok();
                     match answer {
                         Ok(page) => {
+                            let rows =
+                                Page::taking(&page_of(ticket.entry, &page), page.body.clone());
                             let session = &mut pages.session(&ticket.capabilities.0);
-                            session.give(Batch::of(ticket.route, [page_of(&ticket.entry, &page)]));
+                            session.give(Batch::from_rows(ticket.route, rows));
                         }
                         Err(Trouble::Refused(refusal)) => {
                             let reason = refusal.to_string();
@@ -187,9 +189,9 @@ impl<'scope> Fetch<'scope> for Batches<'scope, Entry> {
     }
 }
 
-fn page_of<'a>(entry: &Entry, page: &'a Fetched) -> PageRow<'a> {
+fn page_of(entry: Entry, page: &Fetched) -> PageRow<'_> {
     PageRow {
-        entry: entry.clone(),
+        entry,
         content: page.content(),
         media: &page.media,
         charset: page.charset.as_deref(),

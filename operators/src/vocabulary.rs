@@ -11,12 +11,14 @@
 //! | from 257 | surfaces: words, and single characters, which serve as words and for spelling |
 
 mod index;
+mod letters;
 mod spelling;
 mod transcript;
 
 use std::num::NonZeroU32;
 
 use index::Index;
+use letters::Letters;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 pub use spelling::Encoded;
@@ -48,7 +50,7 @@ pub struct Admission {
 pub struct Vocabulary {
     // Words that are in the table, and those that were only counted yet, by number: as they came. A document's
     // words lie all over these; apart, what each of them needs is small enough to stay near the processor.
-    letters: Vec<Box<str>>,
+    letters: Letters,
     ids: Vec<Option<NonZeroU32>>, // never that of a document's end, which is 0
     counts: Vec<u64>,
     // The numbers by the letters.
@@ -104,13 +106,13 @@ impl Vocabulary {
     /// Those from an id on.
     pub fn surfaces_from(&self, id: u32) -> impl ExactSizeIterator<Item = &str> {
         let numbers = &self.surfaces[(id - SURFACES) as usize..];
-        numbers.iter().map(|&number| self.letters(number))
+        numbers.iter().map(|&number| self.letters.of(number))
     }
 
     /// How often each word was seen, in the order in which they came.
     pub fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
         let counted = self.letters.iter().zip(&self.counts).filter(|(_, count)| **count > 0);
-        counted.map(|(letters, count)| (&**letters, *count))
+        counted.map(|(letters, count)| (letters, *count))
     }
 
     /// How often a word was seen.
@@ -125,11 +127,7 @@ impl Vocabulary {
 
     /// The number of a word that is known.
     fn find(&self, surface: &str) -> Option<u32> {
-        self.index.find(surface, |number| self.letters(number) == surface)
-    }
-
-    fn letters(&self, number: u32) -> &str {
-        &self.letters[number as usize]
+        self.index.find(surface, |number| self.letters.of(number) == surface)
     }
 
     fn id_of(&self, number: u32) -> Option<u32> {
@@ -147,7 +145,7 @@ impl Vocabulary {
     /// The surface with this id, if the id is one of a surface.
     pub fn surface(&self, id: u32) -> Option<&str> {
         let number = *self.surfaces.get(id.checked_sub(SURFACES)? as usize)?;
-        Some(self.letters(number))
+        Some(self.letters.of(number))
     }
 
     /// Appends a surface, unless it is there already; its id.
@@ -162,7 +160,7 @@ impl Vocabulary {
         let id = NonZeroU32::new(next);
         self.ids[number as usize] = id;
         self.surfaces.push(number);
-        let mut characters = self.letters[number as usize].chars();
+        let mut characters = self.letters.of(number).chars();
         if let (Some(character), None) = (characters.next(), characters.next())
             && let Ok(point) = u16::try_from(character)
         {
@@ -182,10 +180,10 @@ impl Vocabulary {
     /// The number of a word, which is known from now on.
     fn number(&mut self, surface: &str) -> u32 {
         let next = u32::try_from(self.letters.len()).expect("fewer words than memory has room for");
-        let is_it = |number: u32| *self.letters[number as usize] == *surface;
+        let is_it = |number: u32| self.letters.of(number) == surface;
         let (number, is_new) = self.index.find_or_add(surface, is_it, next);
         if is_new {
-            self.letters.push(surface.into());
+            self.letters.push(surface);
             self.ids.push(None);
             self.counts.push(0);
         }

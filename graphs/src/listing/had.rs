@@ -1,6 +1,11 @@
 //! What a run has had: so what is new in an offer can be told.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Borrow,
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use operators::{catalogue::Line, record::Entry};
 
@@ -14,10 +19,40 @@ pub struct Had {
     next_sequence: u64,
 }
 
-/// The entries of one source, by their name in it, each as it last was. Those that several know are
-/// shared: a library has many, and its listing has them all at once.
+/// The entries of one source, by their name in it, each as it last was.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Known(BTreeMap<String, Arc<Entry>>);
+pub(super) struct Known(BTreeSet<ById>);
+
+/// An entry that its name in its source stands for. Those that several know are shared: a library has
+/// many, and its listing has them all at once.
+#[derive(Clone, Debug)]
+struct ById(Arc<Entry>);
+
+impl Borrow<str> for ById {
+    fn borrow(&self) -> &str {
+        &self.0.id
+    }
+}
+
+impl Ord for ById {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.id.cmp(&other.0.id)
+    }
+}
+
+impl PartialOrd for ById {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for ById {}
 
 impl Had {
     /// What this account tells.
@@ -75,11 +110,11 @@ impl Known {
     /// that is whole: a limited one leaves out much that is still there. They are known from now on.
     pub(super) fn news(&mut self, offer: Offer) -> Vec<Line> {
         let mut lines = Vec::new();
-        let mut gone = if offer.is_whole { self.0.clone() } else { BTreeMap::new() };
+        let mut gone = if offer.is_whole { self.0.clone() } else { BTreeSet::new() };
         for (entry, trouble) in offer.entries {
-            gone.remove(&entry.id);
-            let known = self.0.get(&entry.id);
-            if known.is_some_and(|known| known.revision == entry.revision) {
+            gone.remove(entry.id.as_str());
+            let known = self.0.get(entry.id.as_str());
+            if known.is_some_and(|ById(known)| known.revision == entry.revision) {
                 continue;
             }
             let entry = Arc::new(entry);
@@ -89,7 +124,7 @@ impl Known {
                 Some(reason) => Line::Unusable(entry, reason),
             });
         }
-        for entry in gone.into_values() {
+        for ById(entry) in gone {
             self.remove(&entry);
             lines.push(Line::Withdrawn(entry));
         }
@@ -97,11 +132,11 @@ impl Known {
     }
 
     fn insert(&mut self, entry: &Arc<Entry>) {
-        self.0.insert(entry.id.clone(), Arc::clone(entry));
+        self.0.replace(ById(Arc::clone(entry)));
     }
 
     fn remove(&mut self, entry: &Entry) {
-        self.0.remove(&entry.id);
+        self.0.remove(entry.id.as_str());
     }
 }
 

@@ -159,11 +159,14 @@ fn table(zip: &[u8], limit: u64) -> Result<Vec<u8>, IndexError> {
         .file_names()
         .position(|name| name.is_ok_and(|name| is_table(&name)))
         .ok_or(IndexError::NoTable)?;
-    unpack(archive.by_index(place)?, limit)
+    let file = archive.by_index(place)?;
+    let announced = file.size();
+    unpack(file, announced, limit)
 }
 
-fn unpack(file: impl Read, limit: u64) -> Result<Vec<u8>, IndexError> {
-    let mut table = Vec::new();
+fn unpack(file: impl Read, announced: u64, limit: u64) -> Result<Vec<u8>, IndexError> {
+    // Room for all of it, so that it need not move while it grows.
+    let mut table = Vec::with_capacity(usize::try_from(announced.min(limit)).unwrap_or(0));
     file.take(limit + 1).read_to_end(&mut table).map_err(IndexError::Damaged)?;
     if table.len() as u64 > limit { Err(IndexError::TooLong) } else { Ok(table) }
 }

@@ -1,9 +1,14 @@
 //! What a fetch brings.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    slice,
+    sync::{Arc, LazyLock},
+};
 
 use arrow_array::{Array, FixedSizeBinaryArray, LargeBinaryArray, RecordBatch, StringArray};
+use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use bytes::Bytes;
 
 use super::{
     Entry, Record,
@@ -29,6 +34,30 @@ pub struct PageRow<'a> {
     pub body: &'a [u8],
 }
 
+impl Page {
+    /// The batch of one page, which takes over `body`, the bytes that are the page's body.
+    pub fn taking(page: &PageRow<'_>, body: Bytes) -> RecordBatch {
+        let offsets = OffsetBuffer::from_lengths([body.len()]);
+        Self::with_bodies(slice::from_ref(page), LargeBinaryArray::new(offsets, body.into(), None))
+    }
+
+    fn with_bodies(rows: &[PageRow<'_>], bodies: LargeBinaryArray) -> RecordBatch {
+        let entries: Vec<_> = rows.iter().map(|row| row.entry.clone()).collect();
+        let content = rows.iter().map(|row| row.content);
+        RecordBatch::try_new(
+            Self::schema(),
+            vec![
+                entry_column(&entries),
+                Arc::new(FixedSizeBinaryArray::try_from_iter(content).expect("at least one page")),
+                Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.media))),
+                Arc::new(rows.iter().map(|row| row.charset).collect::<StringArray>()),
+                Arc::new(bodies),
+            ],
+        )
+        .expect("columns made for this schema")
+    }
+}
+
 impl Record for Page {
     type Row<'a> = PageRow<'a>;
     const NAME: &'static str = "page";
@@ -48,19 +77,8 @@ impl Record for Page {
 
     fn encode<'a>(rows: impl Iterator<Item = PageRow<'a>>) -> RecordBatch {
         let rows: Vec<_> = rows.collect();
-        let entries: Vec<_> = rows.iter().map(|row| row.entry.clone()).collect();
-        let content = rows.iter().map(|row| row.content);
-        RecordBatch::try_new(
-            Self::schema(),
-            vec![
-                entry_column(&entries),
-                Arc::new(FixedSizeBinaryArray::try_from_iter(content).expect("at least one page")),
-                Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.media))),
-                Arc::new(rows.iter().map(|row| row.charset).collect::<StringArray>()),
-                Arc::new(LargeBinaryArray::from_iter_values(rows.iter().map(|row| row.body))),
-            ],
-        )
-        .expect("columns made for this schema")
+        let bodies = LargeBinaryArray::from_iter_values(rows.iter().map(|row| row.body));
+        Self::with_bodies(&rows, bodies)
     }
 
     fn row(batch: &RecordBatch, row: usize) -> PageRow<'_> {

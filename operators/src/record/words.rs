@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow_array::{
     Array, ArrayRef, ListArray, RecordBatch, StringArray, UInt32Array, UInt64Array,
-    builder::{ListBuilder, StringBuilder},
+    builder::{ListBuilder, StringBuilder, UInt32Builder},
     cast::AsArray,
 };
 use arrow_buffer::OffsetBuffer;
@@ -71,10 +71,13 @@ impl Words {
     /// The words of the documents in `documents`, which is taken over without its text.
     pub fn of_documents(documents: &RecordBatch, words: Vec<Tokens<'_>>) -> RecordBatch {
         assert!(Document::matches(&documents.schema()), "words are made of documents");
+        // All of it waits at the weir, among many others: so each column has room for what it holds, no more.
         let distinct = words.iter().flat_map(|tokens| &tokens.distinct);
-        let numbers: UInt32Array = distinct.map(|word| word.number).collect();
+        let (count, bytes) =
+            distinct.fold((0, 0), |(count, bytes), word| (count + 1, bytes + word.surface.len()));
+        let mut surfaces = ListBuilder::new(StringBuilder::with_capacity(count, bytes));
+        let mut numbers = UInt32Builder::with_capacity(count);
         let offsets = OffsetBuffer::from_lengths(words.iter().map(|tokens| tokens.keys.len()));
-        let mut surfaces = ListBuilder::new(StringBuilder::new());
         let mut keys = Vec::new();
         for mut tokens in words {
             // Nearly always a batch has one document: then nothing is copied.
@@ -85,16 +88,18 @@ impl Words {
             }
             for word in tokens.distinct {
                 surfaces.values().append_value(word.surface);
+                numbers.append_option(word.number);
             }
             surfaces.append(true);
         }
+        keys.shrink_to_fit();
         let keys = Arc::new(UInt32Array::from(keys));
         let mut columns = documents.columns()[..document_fields().len()].to_vec();
         columns.push(Arc::new(ListArray::new(list_item(DataType::UInt32), offsets, keys, None)));
         columns.push(Arc::new(surfaces.finish()));
         let batch = RecordBatch::try_new(Self::schema(), columns);
         let batch = batch.expect("one list of words a document");
-        beside_surfaces(&batch, NUMBERS, Arc::new(numbers))
+        beside_surfaces(&batch, NUMBERS, Arc::new(numbers.finish()))
     }
 
     /// Every distinct word in the batch, document after document: what `with_vectors` wants a
