@@ -122,9 +122,8 @@ pub fn gpus() -> usize {
     }
 }
 
-/// Sets how many threads one tensor operation may use, process-wide. Results are reproducible bit
-/// for bit only with the same number. Call it before any thread touches a tensor: threads that have
-/// already done so keep their number.
+/// Sets how many threads one tensor operation may use: those of the calling thread, and of threads that
+/// have not touched a tensor yet. Results are reproducible bit for bit only with the same number.
 pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
 }

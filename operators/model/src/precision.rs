@@ -1,6 +1,8 @@
 //! In what precision a training step computes. Weights, moments, losses and carried states are
 //! float32 in every case; scoring and generating are too.
 
+use std::cell::Cell;
+
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
@@ -32,9 +34,28 @@ impl Precision {
     pub(crate) fn begin(self) -> Result<Casting, Error> {
         if self == Precision::Bf16 {
             ext::autocast_bfloat16(true)?;
+            CASTS.set(true);
         }
         Ok(Casting(self))
     }
+}
+
+thread_local! {
+    // Of libtorch's flag, which is one for each thread as well.
+    static CASTS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread takes products in bfloat16.
+pub(crate) fn casts() -> bool {
+    CASTS.get()
+}
+
+/// Does some work of a step that casts in which libtorch casts nothing by itself.
+pub(crate) fn by_hand<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    ext::autocast_bfloat16(false)?;
+    let came = work();
+    ext::autocast_bfloat16(true)?;
+    came
 }
 
 /// While it lives, products are taken in its precision.
@@ -44,6 +65,7 @@ pub(crate) struct Casting(Precision);
 impl Drop for Casting {
     fn drop(&mut self) {
         if self.0 == Precision::Bf16 {
+            CASTS.set(false);
             // Switching off sets two flags and clears a cache: there is nothing to fail.
             let _ = ext::autocast_bfloat16(false);
         }

@@ -2,9 +2,12 @@
 //! `weight_ih_l0` `[gates · hidden, input]`, `weight_hh_l0` `[gates · hidden, hidden]`, `bias_ih_l0`
 //! and `bias_hh_l0` `[gates · hidden]`, then layer 1.
 
+use std::slice;
+
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Doing, Error};
+use crate::precision;
 use crate::seed;
 use crate::shape::{Cell, Shape};
 
@@ -199,6 +202,30 @@ impl Recurrent {
 
     /// [`Recurrent::forward`] with other weights, or with those of some layers only.
     pub(super) fn run(
+        &self,
+        input: &Tensor,
+        state: &State,
+        weights: &[Tensor],
+        train: bool,
+    ) -> Result<(Tensor, State), Error> {
+        if !precision::casts() {
+            return self.layers(input, state, weights, train);
+        }
+        // On a GPU libtorch's automatic casting takes these layers, whatever it was asked for, to float16: small
+        // gradients vanish in that, and what relu gives may be too large for it. So they are cast here.
+        let cast = |tensors: &[Tensor], kind| {
+            let cast = tensors.iter().map(|tensor| tensor.f_to_kind(kind));
+            cast.collect::<Result<Vec<_>, _>>().doing("could not cast the recurrent layers")
+        };
+        let narrow = |tensors| cast(tensors, Kind::BFloat16);
+        let (input, weights) = (narrow(slice::from_ref(input))?, narrow(weights)?);
+        let state = State(narrow(&state.0)?);
+        let (output, state) =
+            precision::by_hand(|| self.layers(&input[0], &state, &weights, train))?;
+        Ok((output, State(cast(&state.0, Kind::Float)?)))
+    }
+
+    fn layers(
         &self,
         input: &Tensor,
         state: &State,

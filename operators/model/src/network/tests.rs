@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::*;
 use crate::shape::{Cell, Softmax};
@@ -148,6 +148,38 @@ fn logits_and_losses_are_those_of_the_formulas_for_every_cell() {
             assert!((score.nats - nats).abs() < 1e-4, "{cell:?}: {score:?} is not {nats}");
             assert_eq!(score.targets, 5);
         }
+    }
+}
+
+#[test]
+fn recurrent_layers_that_are_cast_give_about_the_same_and_carry_float32() {
+    for cell in [Cell::Rnn, Cell::Irnn, Cell::Lstm, Cell::Gru] {
+        let network = network(&shape(cell, false), 6);
+        let state = State::zeros(network.shape(), 2, Device::Cpu);
+        let words = Tensor::from_slice(&WORDS).view([3, 2]);
+        let (exact, _) = network.features(&words, &state, true).expect("CPU");
+        let casting = crate::Precision::Bf16.begin().expect("a flag");
+        let (cast, carried) = network.features(&words, &state, true).expect("CPU");
+        drop(casting);
+        assert_eq!(cast.kind(), Kind::BFloat16, "{cell:?}");
+        assert!(carried.0.iter().all(|part| part.kind() == Kind::Float), "{cell:?}");
+        // Eight bits of what was 24: never all equal, never far away.
+        let cast = cast.to_kind(Kind::Float);
+        let furthest = (&cast - &exact).abs().max() / exact.abs().max();
+        let furthest = furthest.double_value(&[]);
+        assert!((1e-5..3e-2).contains(&furthest), "{cell:?}: {furthest}");
+
+        cast.sum(Kind::Float).backward();
+        for parameter in network.parameters() {
+            if parameter.name.starts_with("recurrent.weight_hh") {
+                let gradient = parameter.tensor.grad();
+                assert!(gradient.defined() && gradient.kind() == Kind::Float, "{cell:?}");
+                assert!(gradient.abs().max().double_value(&[]) > 0.0, "{cell:?}");
+            }
+        }
+        // What follows is not cast.
+        let (after, _) = network.features(&words, &state, true).expect("CPU");
+        assert!(after.equal(&exact), "{cell:?}");
     }
 }
 
