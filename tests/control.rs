@@ -16,9 +16,10 @@ use std::{
     net::TcpStream,
     os::unix::fs::PermissionsExt,
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
-use library::Dice;
+use library::{Dice, Library};
 use loopback::{Behaviour, Gate, Server};
 use running::{Job, Running};
 use serde_json::Value;
@@ -245,6 +246,29 @@ fn a_run_that_is_held_up_is_not_waited_for_but_a_source_that_is_attached_is() {
     assert!(attached.status.success(), "{}", String::from_utf8_lossy(&attached.stderr));
     told(&job, &["drain"]);
     assert_eq!(running.end().code, Some(0));
+}
+
+/// OpenMP keeps threads for each of ours that computes on several, and shortens the waits of them all once they are
+/// more than the cores (`WAITING` in src/half.rs).
+#[test]
+#[cfg(target_os = "linux")]
+fn only_the_learner_computes_on_several_threads() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let library = Library::write(&folder.path().join("library"), 48, 5);
+    let server = library.serve(5, Duration::from_millis(20));
+    let job = Job::new(&folder.path().join("job"), &server.url(""), 1);
+    let text = fs::read_to_string(&job.file).expect("a job");
+    // Large enough that its tensors are shared out, those of a model that was kept as well.
+    let text = text.replace("threads = 1", "threads = 2").replace("hidden = 32", "hidden = 512");
+    fs::write(&job.file, text).expect("room");
+    for _ in ["from the beginning", "from a checkpoint"] {
+        let mut running = job.start();
+        running.wait_for_commits(2);
+        let threads = running.threads();
+        let of = |name: &str| threads.iter().filter(|thread| *thread == name).count();
+        assert_eq!((of("learner"), of("seseragi-engine")), (2, 1), "{threads:?}");
+        assert!(running.kill(), "it goes on");
+    }
 }
 
 #[test]
