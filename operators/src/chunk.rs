@@ -41,16 +41,26 @@ impl Cutter {
     /// fills.
     pub fn push(&mut self, ids: &[u32], vocabulary: u32) -> Vec<Chunk> {
         self.vocabulary = vocabulary;
-        self.pending.extend_from_slice(ids);
-        if self.pending.len() < self.size {
-            return Vec::new();
+        let (mut rest, mut chunks) = (ids, Vec::new());
+        loop {
+            // No further than the chunk, so that its room is no more than it needs.
+            let room = self.size.saturating_sub(self.pending.len());
+            let (more, others) = rest.split_at(room.min(rest.len()));
+            self.pending.extend_from_slice(more);
+            if self.pending.len() < self.size {
+                return chunks;
+            }
+            rest = others;
+            // The words of an earlier run may be more than a chunk of this one.
+            let behind = self.pending.split_off(self.size);
+            let mut words = std::mem::replace(&mut self.pending, behind);
+            words.shrink_to_fit(); // the first one has grown by doubling
+            chunks.push(self.cut(UInt32Array::from(words)));
+            if self.pending.is_empty() {
+                // So that the next one does not move while it grows.
+                self.pending.reserve_exact(self.size);
+            }
         }
-        let whole = self.pending.len() / self.size;
-        // Room for the whole of the next chunk, so that it need not move while it grows.
-        let mut rest = Vec::with_capacity(self.size);
-        rest.extend_from_slice(&self.pending[whole * self.size..]);
-        let words = UInt32Array::from(std::mem::replace(&mut self.pending, rest));
-        (0..whole).map(|index| self.cut(words.slice(index * self.size, self.size))).collect()
     }
 
     /// What is left, as the last chunk.
@@ -136,6 +146,17 @@ mod tests {
 
     fn ids(chunks: &[Chunk]) -> Vec<u32> {
         chunks.iter().flat_map(|chunk| chunk.ids().to_vec()).collect()
+    }
+
+    #[test]
+    fn a_chunk_has_room_for_its_words_and_no_more() {
+        let mut cutter = Cutter::new(1000, 0, 1, Vec::new());
+        let chunks: Vec<_> = (0..20).flat_map(|_| cutter.push(&[7; 333], 1)).collect();
+        assert_eq!(chunks.len(), 6);
+        for chunk in chunks {
+            let bytes = chunk.words.get_array_memory_size() - size_of_val(chunk.ids());
+            assert!(bytes < 1000, "{bytes} more than its words take");
+        }
     }
 
     proptest! {

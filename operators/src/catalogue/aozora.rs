@@ -166,7 +166,9 @@ fn table(zip: &[u8], limit: u64) -> Result<Vec<u8>, IndexError> {
 
 fn unpack(file: impl Read, announced: u64, limit: u64) -> Result<Vec<u8>, IndexError> {
     // Room for all of it, so that it need not move while it grows.
-    let mut table = Vec::with_capacity(usize::try_from(announced.min(limit)).unwrap_or(0));
+    let mut table = Vec::new();
+    let room = usize::try_from(announced.min(limit)).unwrap_or(0);
+    table.try_reserve_exact(room).map_err(|error| IndexError::Damaged(error.into()))?;
     file.take(limit + 1).read_to_end(&mut table).map_err(IndexError::Damaged)?;
     if table.len() as u64 > limit { Err(IndexError::TooLong) } else { Ok(table) }
 }

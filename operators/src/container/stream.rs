@@ -81,6 +81,7 @@ pub fn bytes(path: &Path, member: Option<&str>, most: u64) -> Result<Vec<u8>, Co
         file.take(most).read_to_end(&mut bytes)?;
     } else {
         open(path, member, |stream| stream.take(most).read_to_end(&mut bytes).map(drop))?;
+        bytes.shrink_to_fit(); // it goes on as it is, and has grown by doubling
     }
     Ok(bytes)
 }

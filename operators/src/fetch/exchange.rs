@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::{
     Response,
     header::{
@@ -139,7 +139,7 @@ async fn receive(mut response: Response, limit: Limit, tally: &Tally) -> Result<
     }
     let headers = response.headers().clone();
     let (media, charset) = text(&headers, &CONTENT_TYPE).map(|of| kind(&of)).unwrap_or_default();
-    let mut body = BytesMut::with_capacity(usize::try_from(announced.min(most)).unwrap_or(0));
+    let mut body = Vec::with_capacity(usize::try_from(announced.min(most)).unwrap_or(0));
     let mut hasher = Sha256::new();
     let cut = |error: reqwest::Error| Miss::Again(cut_off(&error), None);
     while let Some(mut chunk) = response.chunk().await.map_err(cut)? {
@@ -156,8 +156,10 @@ async fn receive(mut response: Response, limit: Limit, tally: &Tally) -> Result<
             break;
         }
     }
+    // It goes on as it is, and one whose length was not announced has grown by doubling.
+    body.shrink_to_fit();
     Ok(Received {
-        body: body.freeze(),
+        body: body.into(),
         content: hasher.finalize().into(),
         media,
         charset,

@@ -37,6 +37,7 @@ pub struct PageRow<'a> {
 impl Page {
     /// The batch of one page, which takes over `body`, the bytes that are the page's body.
     pub fn taking(page: &PageRow<'_>, body: Bytes) -> RecordBatch {
+        debug_assert_eq!(page.body, body, "the body of this page");
         let offsets = OffsetBuffer::from_lengths([body.len()]);
         Self::with_bodies(slice::from_ref(page), LargeBinaryArray::new(offsets, body.into(), None))
     }
@@ -97,4 +98,25 @@ impl Record for Page {
 pub(super) fn content_at(batch: &RecordBatch, row: usize) -> [u8; 32] {
     let content = column::<FixedSizeBinaryArray>(batch, "content").value(row);
     content.try_into().expect("the schema says 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_taken_over_and_not_copied() {
+        let body = Bytes::from("川は流れる。".to_owned());
+        let page = PageRow {
+            entry: Entry { sequence: 7, id: "1/2".into(), ..Entry::default() },
+            content: [3; 32],
+            media: "text/html",
+            charset: Some("utf-8"),
+            body: &body,
+        };
+        let taken = Page::taking(&page, body.clone());
+        assert_eq!(taken, Page::encode([page.clone()].into_iter()));
+        assert_eq!(Page::row(&taken, 0).body.as_ptr(), body.as_ptr());
+        assert_eq!(Page::row(&taken, 0), page);
+    }
 }
