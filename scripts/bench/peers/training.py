@@ -41,10 +41,12 @@ def main(rows, layers, hidden, embedding, tied, batch, sequence, threads, rate, 
     casts = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     loss_of = nn.CrossEntropyLoss()
+    finish = torch.cuda.synchronize if device != "cpu" else lambda: None
     state, losses = None, []
     windows = columns // sequence
     for step in range(steps + warm):
         if step == warm:
+            finish()
             begun = time.perf_counter()
         if step % windows == 0:
             state = None
@@ -57,8 +59,10 @@ def main(rows, layers, hidden, embedding, tied, batch, sequence, threads, rate, 
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimizer.step()
-        losses.append(loss.item())
+        losses.append(loss.detach())  # to look at it would be to wait for a GPU
+    finish()
     seconds = time.perf_counter() - begun
+    losses = torch.stack(losses).tolist()
     learnt = steps * batch * sequence
     print(json.dumps({
         "steps": steps, "words": learnt, "seconds": seconds, "words_per_second": learnt / seconds,
