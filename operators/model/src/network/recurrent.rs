@@ -4,7 +4,7 @@
 
 use std::slice;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Doing, Error};
 use crate::precision;
@@ -152,29 +152,7 @@ impl Recurrent {
         let weights: Result<Vec<Tensor>, _> =
             weights.into_iter().map(|weight| weight.f_to_device(device)).collect();
         let weights = weights.doing("could not move the recurrent weights to their device")?;
-        if device.is_cuda() && tch::Cuda::cudnn_is_available() {
-            // cuDNN wants all weights in one piece of memory, or copies them at every step.
-            let mode = match shape.cell {
-                Cell::Irnn => 0,
-                Cell::Rnn => 1,
-                Cell::Lstm => 2,
-                Cell::Gru => 3,
-            };
-            let _buffer = tch::no_grad(|| {
-                Tensor::f_internal_cudnn_rnn_flatten_weight(
-                    &weights,
-                    4,
-                    shape.embedding as i64,
-                    mode,
-                    shape.hidden as i64,
-                    0,
-                    shape.layers as i64,
-                    false,
-                    false,
-                )
-            })
-            .doing("could not lay the recurrent weights out for cuDNN")?;
-        }
+        lay_out(shape.cell, &weights).doing("could not lay the recurrent weights out for cuDNN")?;
         let weights = weights.into_iter().map(|weight| weight.set_requires_grad(true)).collect();
         Ok(Recurrent { shape: shape.clone(), weights })
     }
@@ -219,6 +197,7 @@ impl Recurrent {
         };
         let narrow = |tensors| cast(tensors, Kind::BFloat16);
         let (input, weights) = (narrow(slice::from_ref(input))?, narrow(weights)?);
+        lay_out(self.shape.cell, &weights).doing("could not lay the cast weights out for cuDNN")?;
         let state = State(narrow(&state.0)?);
         let (output, state) =
             precision::by_hand(|| self.layers(&input[0], &state, &weights, train))?;
@@ -255,4 +234,27 @@ impl Recurrent {
         };
         outcome.doing("could not run the recurrent layers")
     }
+}
+
+/// Moves the weights of some layers, where cuDNN will run them, into one piece of memory: else it copies
+/// them at every call, and libtorch says so each time.
+fn lay_out(cell: Cell, weights: &[Tensor]) -> Result<(), TchError> {
+    let [into_first, recurrent, ..] = weights else { return Ok(()) };
+    if !into_first.device().is_cuda() || !tch::Cuda::cudnn_is_available() {
+        return Ok(());
+    }
+    let mode = match cell {
+        Cell::Irnn => 0,
+        Cell::Rnn => 1,
+        Cell::Lstm => 2,
+        Cell::Gru => 3,
+    };
+    let (layers, input) = (weights.len() as i64 / 4, into_first.size()[1]);
+    let hidden = recurrent.size()[1];
+    let _buffer = tch::no_grad(|| {
+        Tensor::f_internal_cudnn_rnn_flatten_weight(
+            weights, 4, input, mode, hidden, 0, layers, false, false,
+        )
+    })?;
+    Ok(())
 }
