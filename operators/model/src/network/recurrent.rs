@@ -236,8 +236,8 @@ impl Recurrent {
     }
 }
 
-/// Moves the weights of some layers, where cuDNN will run them, into one piece of memory: else it copies
-/// them at every call, and libtorch says so each time.
+/// Moves the weights of some layers, where cuDNN will run them, into one piece of memory: else they are
+/// gathered at every call, with a warning.
 fn lay_out(cell: Cell, weights: &[Tensor]) -> Result<(), TchError> {
     let [into_first, recurrent, ..] = weights else { return Ok(()) };
     if !into_first.device().is_cuda() || !tch::Cuda::cudnn_is_available() {
