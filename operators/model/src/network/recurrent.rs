@@ -197,7 +197,8 @@ impl Recurrent {
         };
         let narrow = |tensors| cast(tensors, Kind::BFloat16);
         let (input, weights) = (narrow(slice::from_ref(input))?, narrow(weights)?);
-        lay_out(self.shape.cell, &weights).doing("could not lay the cast weights out for cuDNN")?;
+        // What cuDNN refuses libtorch runs by itself, from weights wherever they are.
+        let _spares_a_copy = lay_out(self.shape.cell, &weights);
         let state = State(narrow(&state.0)?);
         let (output, state) =
             precision::by_hand(|| self.layers(&input[0], &state, &weights, train))?;

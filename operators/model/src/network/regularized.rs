@@ -65,7 +65,7 @@ impl Network {
 
 impl Recurrent {
     /// [`Recurrent::forward`] in training. Weights that are dropped lie apart from the others, so
-    /// cuDNN has to gather them at every step, and says so once.
+    /// they are gathered for cuDNN at every step, with a warning each time.
     fn forward_thinned(
         &self,
         input: &Tensor,
