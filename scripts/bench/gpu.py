@@ -82,8 +82,6 @@ def measure(rig):
 
 def steady(rig, job, number):
     """How busy the GPU was, in per cent, sampled while a job ran, without its beginning and its end."""
-    settings = {"directory": rig.folder("stream"), "workers": CORES, "max_workers": CORES}
-    sets = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     asks = ["nvidia-smi", f"--id={number}", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
     samples, ended = [], threading.Event()
 
@@ -96,7 +94,7 @@ def steady(rig, job, number):
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        rig.run([rig.seseragi, "run", job, "--json", *sets])
+        rig.train(job, workers=CORES, max_workers=CORES)
     finally:
         ended.set()
         watcher.join()

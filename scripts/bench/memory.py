@@ -13,9 +13,7 @@ def measure(rig):
         job = corpus.over_http(rig.work / "slow.toml", server.base, MODEL + "[flow]\nepoch_entries = 2\nepochs_in_flight = 4\n", embedded=False)
 
         def train(passes):
-            settings = {"directory": rig.folder("train"), "workers": 1, "max_workers": CORES, "train.passes": passes}
-            sets = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-            return rig.run([rig.seseragi, "run", job, "--json", *sets])
+            return rig.train(job, workers=1, max_workers=CORES, **{"train.passes": passes})
 
         gave = interleaved(min(rig.rounds, 2), {
             "export, once": lambda: rig.export(jobs["once"], workers=CORES)[0],

@@ -32,15 +32,10 @@ def measure(rig):
             ids=str(home / "out/words.u32"), rows=0, layers=1, hidden=96, embedding=64, tied=True, batch=32,
             sequence=32, threads=1, rate=2e-3, clip=1.0, chunk=16384))
 
-        def stream():
-            settings = {"directory": rig.folder("stream"), "workers": 1, "max_workers": 1}
-            sets = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-            return rig.run([rig.seseragi, "run", job, "--json", *sets])
-
         gave = interleaved(rig.rounds, {
             "the pipeline alone (export)": lambda: rig.export(job, workers=1)[0],
             "training alone (the same chunks, from a file)": lambda: rig.run([built("bench-learn"), asked]),
-            "streaming": stream,
+            "streaming": lambda: rig.train(job, workers=1, max_workers=1),
         })
     rows = [
         (name, f"{median([run.seconds for run in runs]):.2f}", spread([run.seconds for run in runs]),

@@ -14,7 +14,7 @@ import time
 import urllib.request
 
 import corpus
-from rig import CORES, ROOT, Finding, Promise, Trouble, at_least, at_most, built, median, run, start
+from rig import CORES, ROOT, Finding, Promise, Trouble, at_least, at_most, built, median, run, sets, start
 
 # Of the documents of the second job, so much is not trained on.
 HELD_OUT = 0.995
@@ -71,8 +71,7 @@ class Job:
     def begin(cls, rig, job, name):
         directory = rig.folder(name) / "run"
         settings = {"directory": directory, "workers": 1, "max_workers": max(CORES, 2)}
-        sets = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-        process = start([rig.seseragi, "run", job, "--json", *sets], log=rig.log, stdout=subprocess.DEVNULL)
+        process = start([rig.seseragi, "run", job, "--json", *sets(settings)], log=rig.log, stdout=subprocess.DEVNULL)
         return cls(rig, directory, process)
 
     def goes(self):

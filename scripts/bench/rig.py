@@ -172,9 +172,18 @@ class Rig:
         """`seseragi export` of a job, without pages kept from before."""
         home = self.folder("export")
         settings = {"directory": home / "run", "workers": workers, "max_workers": workers, **settings}
-        sets = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
         command = [self.seseragi, "export", job, "--to", home / "out", "--format", form, "--json"]
-        return self.run(command + sets, cores=cores), home
+        return self.run(command + sets(settings), cores=cores), home
+
+    def train(self, job, **settings):
+        """`seseragi run` of a job, from the beginning."""
+        settings = {"directory": self.folder("train"), **settings}
+        return self.run([self.seseragi, "run", job, "--json", *sets(settings)])
+
+
+def sets(settings):
+    """The arguments that give a job these settings."""
+    return [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
 
 
 def built(name):
