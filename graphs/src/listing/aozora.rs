@@ -49,7 +49,7 @@ async fn offer(source: &Aozora, client: &Client) -> Result<Offer, Trouble> {
     let index = aozora::entries(&index.body, &source.wanted, mirror.as_ref())?;
     let usable = index.entries.into_iter().map(|work| {
         let entry = Entry {
-            url: work.url.as_str().to_owned(), // its own has room for more
+            url: work.url.into(),
             id: work.id,
             revision: work.revision,
             title: work.title,

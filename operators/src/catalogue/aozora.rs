@@ -159,16 +159,11 @@ fn table(zip: &[u8], limit: u64) -> Result<Vec<u8>, IndexError> {
         .file_names()
         .position(|name| name.is_ok_and(|name| is_table(&name)))
         .ok_or(IndexError::NoTable)?;
-    let file = archive.by_index(place)?;
-    let announced = file.size();
-    unpack(file, announced, limit)
+    unpack(archive.by_index(place)?, limit)
 }
 
-fn unpack(file: impl Read, announced: u64, limit: u64) -> Result<Vec<u8>, IndexError> {
-    // Room for all of it, so that it need not move while it grows.
+fn unpack(file: impl Read, limit: u64) -> Result<Vec<u8>, IndexError> {
     let mut table = Vec::new();
-    let room = usize::try_from(announced.min(limit)).unwrap_or(0);
-    table.try_reserve_exact(room).map_err(|error| IndexError::Damaged(error.into()))?;
     file.take(limit + 1).read_to_end(&mut table).map_err(IndexError::Damaged)?;
     if table.len() as u64 > limit { Err(IndexError::TooLong) } else { Ok(table) }
 }
